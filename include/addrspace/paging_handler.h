@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ADDRSPACE_PAGING_HANDLER_H
+#define ADDRSPACE_PAGING_HANDLER_H
+
+#include <addrspace/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a run of frames is for. */
+enum addrspace_frame_kind {
+	/** The root table: at init for the life of the space, and for the length of one map with
+	 * REPLACE that spans several of its entries. */
+	ADDRSPACE_FRAME_ROOT = 0,
+	ADDRSPACE_FRAME_TABLE = 1, /**< A page table below the root; order 0. */
+	ADDRSPACE_FRAME_REGION_NODE =
+		2, /**< A node of the region set; order 0, never seen by hardware. */
+	ADDRSPACE_FRAME_GUEST = 3, /**< Guest data. */
+};
+
+/** One request, or the description of what is given back. */
+struct addrspace_frame_request {
+	enum addrspace_frame_kind kind;
+	unsigned order;  /**< 4096 << order bytes, naturally aligned. */
+	uint64_t gpa;    /**< Guest data: the first byte it backs, page-aligned. Else 0. */
+	uint64_t cookie; /**< Guest data: the region's cookie. Else 0. */
+};
+
+/** What a frame holds as it comes from allocate. */
+enum addrspace_frame_contents {
+	ADDRSPACE_FRAME_DIRTY = 0,  /**< Anything: the library zeroes it. */
+	ADDRSPACE_FRAME_ZEROED = 1, /**< Zeroes: the library does not touch it. */
+	ADDRSPACE_FRAME_VALID =
+		2, /**< Guest data only: this page's contents (it had been evicted); not zeroed. */
+};
+
+struct addrspace_frame {
+	uint64_t hpa;
+	enum addrspace_frame_contents contents;
+};
+
+enum addrspace_scope {
+	ADDRSPACE_ALL_CPUS = 0,
+	ADDRSPACE_THIS_CPU = 1,
+};
+
+/** What must no longer be used when invalidate returns. */
+struct addrspace_invalidation {
+	uint64_t gpa;        /**< First byte; aligned to 4 KiB. */
+	uint64_t size;       /**< Bytes; widened to whole leaves where leaves were cut. */
+	uint64_t stride;     /**< No live leaf in the range was smaller: 4 KiB, 2 MiB or 1 GiB. One
+				operation by address for each stride is enough. */
+	bool tables_changed; /**< A non-leaf entry changed or went: invalidation of leaves by
+				address is not enough. */
+	enum addrspace_scope scope;
+};
+
+/**
+ * What the embedding hypervisor supplies: a constant vtable that outlives every space that uses it.
+ *
+ * Each hook gets the space's handler_ctx first. No hook may call back into the same space. "Locked"
+ * below says which of the space's locks the library holds; hooks other than the lock hooks must not
+ * take them. Hooks that are not marked optional must not be NULL.
+ */
+struct paging_handler {
+	/**
+	 * Takes 4096 << request->order bytes of naturally aligned host-physical memory; returns
+	 * false when there is none (or when the embedder wants the call to fail with
+	 * ADDRSPACE_ENOMEM). Locked shared (a fault, possibly on several CPUs at once) or
+	 * exclusive, or not at all (init). Must not sleep unless the locks may.
+	 */
+	bool (*allocate)(void *ctx, const struct addrspace_frame_request *request,
+			 struct addrspace_frame *frame);
+	/**
+	 * Takes back a run, or any naturally aligned piece of a run that was allocated whole;
+	 * request describes the piece. No CPU can reach it any more. A guest frame may hold the
+	 * guest's secrets. Locked as allocate.
+	 */
+	void (*free)(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa);
+	/**
+	 * Where the CPU can read and write a frame that allocate gave out; hpa is page-aligned.
+	 * Pure: same answer each time. Optional: NULL says that the virtual address is hpa +
+	 * direct_map_offset (faster: no indirect call while walking).
+	 */
+	void *(*physical_to_virtual)(void *ctx, uint64_t hpa);
+	/** With physical_to_virtual NULL: virtual = hpa + direct_map_offset, modulo 2^64. Else
+	 * unused. */
+	uint64_t direct_map_offset;
+	/** The inverse for any address above. Optional: addrspace_verify() checks both directions
+	 * against each other. */
+	uint64_t (*virtual_to_physical)(void *ctx, const void *address);
+	/**
+	 * Makes the contents of guest data visible to an observer that misses this CPU's caches,
+	 * after the frame was filled and before the store that publishes it: on Arm, clean to the
+	 * point of coherency without FWB, instruction cache without DIC (Arm ARM D7.5, B2.7.4).
+	 * Optional. size is in bytes.
+	 */
+	void (*prepare_frame)(void *ctx, uint64_t hpa, uint64_t size);
+	/**
+	 * Cleans stores to tables for a walker that does not snoop (an IOMMU that shares the
+	 * table): [entries, entries + size) of host-virtual memory, before a table is linked and
+	 * after live entries changed. Optional.
+	 */
+	void (*sync_table)(void *ctx, const void *entries, size_t size);
+	/**
+	 * Returns when no CPU in scope can use what the range's old entries said.
+	 *
+	 * Scope ALL_CPUS comes under the exclusive lock: wait only for CPUs that are inside the
+	 * guest. A CPU in the hypervisor may be spinning for this very lock: mark it, and let it
+	 * flush before its next entry. Scope THIS_CPU comes from a fault, under the shared lock.
+	 * The stores to the tables are done, but the barrier that the instruction needs is the
+	 * hook's (Arm: DSB ISHST first).
+	 */
+	void (*invalidate)(void *ctx, const struct addrspace_invalidation *invalidation);
+	/** The space's reader-writer lock. Optional, all four or none; with none the caller
+	 * serialises every call. */
+	void (*lock_shared)(void *ctx);
+	void (*unlock_shared)(void *ctx);
+	void (*lock_exclusive)(void *ctx);
+	void (*unlock_exclusive)(void *ctx);
+	/**
+	 * Charges frames of 4 KiB before they are allocated; false refuses with ADDRSPACE_EDQUOT.
+	 * Populating a range charges the whole range at once. Optional, both or none; locked as
+	 * allocate.
+	 */
+	bool (*charge)(void *ctx, enum addrspace_frame_kind kind, uint64_t frames);
+	/** Takes a charge back: when frames were freed, or when what was charged could not be had.
+	 */
+	void (*uncharge)(void *ctx, enum addrspace_frame_kind kind, uint64_t frames);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
