@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* RISC-V G-stage: geometry, what it refuses, and its root register (RISC-V Privileged, hgatp and
+ * two-stage translation). */
+#include "gstage_format.h"
+
+#define ENTRY_FORMAT gstage_entry_format
+#include "walker.h"
+
+#include <addrspace/riscv64.h>
+
+#define ROOT_ORDER       2 /* x4: 16 KiB, 16 KiB aligned */
+#define HGATP_MODE_SHIFT 60
+#define HGATP_VMID_SHIFT 44
+#define VMID_BITS        14
+
+static unsigned widest_gpa(unsigned levels)
+{
+	return PAGE_SHIFT + PAGE_TABLE_INDEX_BITS * levels + ROOT_ORDER;
+}
+
+static int gstage_set_geometry(struct addrspace *as, const struct addrspace_config *config)
+{
+	unsigned levels = config->levels;
+
+	if (!levels)
+		levels = config->gpa_bits <= widest_gpa(3)
+				 ? 3
+				 : (config->gpa_bits <= widest_gpa(4) ? 4 : 5);
+	if (levels < 3 || levels > 5)
+		return ADDRSPACE_ERANGE;
+	if (config->gpa_bits < 32 || config->gpa_bits > widest_gpa(levels))
+		return ADDRSPACE_ERANGE;
+	as->levels = (uint8_t)levels;
+	as->root_order = ROOT_ORDER;
+	as->absent_cached = !(config->cpu_features & ADDRSPACE_CPU_SVVPTC);
+	return 0;
+}
+
+static int gstage_check_attributes(const struct addrspace *as, unsigned permissions,
+				   enum addrspace_memory_type memory_type)
+{
+	bool svpbmt = as->cpu_features & ADDRSPACE_CPU_SVPBMT;
+
+	if (permissions & ADDRSPACE_WRITE && !(permissions & ADDRSPACE_READ))
+		return ADDRSPACE_ENOTSUP;
+	if (memory_type == ADDRSPACE_WRITE_THROUGH)
+		return ADDRSPACE_ENOTSUP;
+	if (memory_type == ADDRSPACE_NON_CACHEABLE && !svpbmt)
+		return ADDRSPACE_ENOTSUP;
+	return 0;
+}
+
+const struct addrspace_format addrspace_gstage = {
+	.name = "G-stage",
+	.cpu_features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G | ADDRSPACE_CPU_HARDWARE_AD |
+			ADDRSPACE_CPU_SVPBMT | ADDRSPACE_CPU_SVVPTC,
+	.set_geometry = gstage_set_geometry,
+	.check_attributes = gstage_check_attributes,
+	WALKER_OPERATIONS,
+};
+
+int addrspace_gstage_registers(const struct addrspace *as, unsigned vmid,
+			       struct addrspace_gstage_registers *registers)
+{
+	uint64_t mode;
+
+	if (!as || !registers || as->format != &addrspace_gstage)
+		return ADDRSPACE_EINVAL;
+	if (vmid >> VMID_BITS)
+		return ADDRSPACE_ERANGE;
+	mode = 8u + (as->levels - 3u); /* Sv39x4 8, Sv48x4 9, Sv57x4 10 */
+	registers->hgatp = mode << HGATP_MODE_SHIFT | (uint64_t)vmid << HGATP_VMID_SHIFT |
+			   as->root_hpa >> PAGE_SHIFT;
+	return 0;
+}

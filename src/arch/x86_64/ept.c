@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Intel EPT: geometry, what it refuses, and its root register (Intel SDM 3C, 29.3 and 25.6.11). */
+#include "ept_format.h"
+
+#define ENTRY_FORMAT ept_entry_format
+#include "walker.h"
+
+#include <addrspace/x86_64.h>
+
+#define EPTP_WRITE_BACK   UINT64_C(6)
+#define EPTP_LEVELS_SHIFT 3
+#define EPTP_HARDWARE_AD  (UINT64_C(1) << 6)
+
+static int ept_set_geometry(struct addrspace *as, const struct addrspace_config *config)
+{
+	unsigned levels = config->levels ? config->levels : (config->gpa_bits > 48 ? 5 : 4);
+
+	if (levels != 4 && levels != 5)
+		return ADDRSPACE_ERANGE;
+	if (config->gpa_bits < 32 || config->gpa_bits > PAGE_SHIFT + PAGE_TABLE_INDEX_BITS * levels)
+		return ADDRSPACE_ERANGE;
+	as->levels = (uint8_t)levels;
+	as->root_order = 0;
+	as->absent_cached = false;
+	return 0;
+}
+
+static int ept_check_attributes(const struct addrspace *as, unsigned permissions,
+				enum addrspace_memory_type memory_type)
+{
+	(void)memory_type;
+	if (permissions & ADDRSPACE_WRITE && !(permissions & ADDRSPACE_READ))
+		return ADDRSPACE_ENOTSUP;
+	if (permissions == ADDRSPACE_EXECUTE && !(as->cpu_features & ADDRSPACE_CPU_EXECUTE_ONLY))
+		return ADDRSPACE_ENOTSUP;
+	return 0;
+}
+
+const struct addrspace_format addrspace_ept = {
+	.name = "EPT",
+	.cpu_features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G | ADDRSPACE_CPU_HARDWARE_AD |
+			ADDRSPACE_CPU_EXECUTE_ONLY,
+	.set_geometry = ept_set_geometry,
+	.check_attributes = ept_check_attributes,
+	WALKER_OPERATIONS,
+};
+
+int addrspace_ept_registers(const struct addrspace *as, struct addrspace_ept_registers *registers)
+{
+	if (!as || !registers || as->format != &addrspace_ept)
+		return ADDRSPACE_EINVAL;
+	registers->eptp =
+		as->root_hpa | EPTP_WRITE_BACK | (uint64_t)(as->levels - 1u) << EPTP_LEVELS_SHIFT;
+	if (as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+		registers->eptp |= EPTP_HARDWARE_AD;
+	return 0;
+}

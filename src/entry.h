@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every access to a page-table entry that a CPU may be walking at the same time. Entries change by
+ * single 64-bit stores with release order: what an entry names was written before (pairs with the
+ * hardware walker's dependent load).
+ */
+#ifndef ADDRSPACE_SRC_ENTRY_H
+#define ADDRSPACE_SRC_ENTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static inline uint64_t entry_read(const uint64_t *slot)
+{
+	return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+}
+
+static inline void entry_write(uint64_t *slot, uint64_t entry)
+{
+	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
+}
+
+/** Stores desired if the slot still holds *expected; else *expected becomes what it holds. */
+static inline bool entry_exchange(uint64_t *slot, uint64_t *expected, uint64_t desired)
+{
+	return __atomic_compare_exchange_n(slot, expected, desired, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
+/** Entries of a table that is not linked yet: count of them, each step above the last. */
+static inline void entry_fill(uint64_t *slot, uint64_t entry, uint64_t step, size_t count)
+{
+	for (size_t i = 0; i < count; i++, entry += step)
+		slot[i] = entry;
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bits of one format, as constants and small functions that know nothing but bits. The walker
+ * is compiled once for each format against its ENTRY_FORMAT, so that all of this folds into
+ * immediates.
+ *
+ *   entry        how it is told                            hardware sees
+ *   -----        --------------                            -------------
+ *   empty        0                                         nothing
+ *   table, leaf  any bit of `present`                      it
+ *   parked       none of present, dead, pending; a leaf    nothing: permissions 0, the frame stays
+ * the guest's pending      the pending mark: prepared, not yet on    nothing dead         the dead
+ * mark: going, until it is freed   nothing
+ *
+ * Whether an entry is a table, and which address it names, can be read from all but the empty one.
+ */
+#ifndef ADDRSPACE_SRC_ENTRY_FORMAT_H
+#define ADDRSPACE_SRC_ENTRY_FORMAT_H
+
+#include <addrspace/types.h>
+
+struct entry_format {
+	uint64_t present; /* any of these: hardware uses the entry */
+	uint64_t dead;    /* software marks of entries that are not present */
+	uint64_t pending;
+	/*
+	 * Software bit of every entry. Leaf: the frame came from the handler. Table: it holds
+	 * tables or such frames, so freeing it means looking inside; set before the first of them
+	 * is linked.
+	 */
+	uint64_t owned;
+	uint64_t table;          /* a live non-leaf entry, without its address */
+	bool break_before_split; /* a live leaf must be broken and invalidated before a table takes
+				    its place */
+
+	uint64_t (*address_bits)(uint64_t hpa);
+	uint64_t (*address)(uint64_t entry);
+	bool (*is_table)(uint64_t entry, unsigned level);
+	/** A leaf without its address. Permissions 0 give a parked leaf. */
+	uint64_t (*leaf)(uint32_t cpu_features, unsigned level, unsigned permissions,
+			 enum addrspace_memory_type memory_type);
+	/** The same leaf with other permissions; keeps what hardware has recorded in it. */
+	uint64_t (*with_permissions)(uint32_t cpu_features, uint64_t leaf, unsigned permissions);
+	/** The first leaf of the next level down that a large leaf at this level splits into. */
+	uint64_t (*split)(uint64_t leaf, unsigned level);
+	unsigned (*permissions)(uint64_t leaf);
+	enum addrspace_memory_type (*memory_type)(uint32_t cpu_features, uint64_t leaf);
+	bool (*accessed)(uint64_t leaf);
+	bool (*dirty)(uint64_t leaf);
+	/** What the architecture forbids in this live entry: a constant sentence, or NULL. */
+	const char *(*defect)(uint32_t cpu_features, uint64_t entry, unsigned level);
+};
+
+#endif

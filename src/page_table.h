@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the core and the backends ask of a page table, without knowing its entries. One constant
+ * struct of operations for each format; one indirect call for each range.
+ */
+#ifndef ADDRSPACE_SRC_PAGE_TABLE_H
+#define ADDRSPACE_SRC_PAGE_TABLE_H
+
+#include "frames.h"
+
+#define PAGE_TABLE_MAX_LEVELS 5
+#define PAGE_TABLE_INDEX_BITS 9
+#define PAGE_TABLE_ENTRIES    512
+#define PAGE_TABLE_MAX_LEAF   2 /* level of 1 GiB leaves */
+
+/** Bytes that one entry at this level maps. */
+static inline uint64_t level_size(unsigned level)
+{
+	return UINT64_C(1) << (PAGE_SHIFT + PAGE_TABLE_INDEX_BITS * level);
+}
+
+enum page_table_source {
+	PAGE_TABLE_LINEAR,      /* the embedder's memory, from hpa on */
+	PAGE_TABLE_ALLOCATE,    /* a frame from the handler for each page */
+	PAGE_TABLE_HANDED_OVER, /* one page that becomes the space's own */
+};
+
+/** What to put into [gpa, end). */
+struct page_table_fill {
+	uint64_t gpa;
+	uint64_t end;
+	uint64_t hpa;
+	uint64_t cookie;
+	enum page_table_source source;
+	unsigned permissions;
+	enum addrspace_memory_type memory_type;
+};
+
+/** A new mapping of a range, built beside the one that stands there. */
+struct page_table_shadow {
+	uint64_t entry; /* goes into a slot at level, or stands for a second root */
+	unsigned level;
+};
+
+/** Most tables that cutting at both ends of a range can need: one for each level below the largest
+ * leaf, twice. */
+#define PAGE_TABLE_MAX_CUT (2 * PAGE_TABLE_MAX_LEAF)
+
+/**
+ * A change of [gpa, end) under way, from its preparation to its end: the tables it took ahead for
+ * the leaves that its ends cut, those leaves as they were when they were broken, and what its one
+ * invalidation must cover.
+ */
+struct page_table_change {
+	uint64_t gpa;
+	uint64_t end;
+	uint64_t flush_gpa;
+	uint64_t flush_end; /* flush_gpa: nothing to invalidate */
+	uint64_t stride;
+	uint64_t broken[2]; /* leaves cut at gpa and at end; 0: none */
+	uint64_t tables[PAGE_TABLE_MAX_CUT];
+	unsigned table_count;
+	unsigned tables_used;
+	unsigned permissions; /* of what stays inside the range; used by protect */
+	bool protect;         /* the range stays, with permissions; else it goes */
+	bool tables_changed;
+	bool keep_charge; /* frames that go leave their charge behind, for their successors */
+};
+
+/** Where a descent for one address ended. Stable under the shared lock. */
+struct page_table_position {
+	uint64_t *slot;
+	uint64_t *parent; /* the slot that names the slot's table; NULL in the root */
+	unsigned level;
+};
+
+enum page_table_leaf {
+	PAGE_TABLE_ABSENT,
+	PAGE_TABLE_REFUSES,
+	PAGE_TABLE_ALLOWS,
+};
+
+/** install: another CPU was faster. Distinct from 0 and from errors. */
+#define PAGE_TABLE_LOST 1
+
+struct addrspace_format {
+	const char *name;
+	uint32_t cpu_features; /* that it knows */
+
+	/** Sets levels, root_order, gpa_limit and absent_cached from the configuration; 0 or
+	 * ADDRSPACE_ERANGE. */
+	int (*set_geometry)(struct addrspace *as, const struct addrspace_config *config);
+	/** 0 or ADDRSPACE_ENOTSUP. */
+	int (*check_attributes)(const struct addrspace *as, unsigned permissions,
+				enum addrspace_memory_type memory_type);
+
+	/* A range that is empty: prepare hangs up invisible entries, commit turns them on and
+	 * cannot fail. */
+	int (*map_prepare)(struct addrspace *as, const struct page_table_fill *fill);
+	void (*map_commit)(struct addrspace *as, const struct page_table_fill *fill);
+
+	/* A range that is not: built aside, then grafted into what the removal left. */
+	int (*shadow_build)(struct addrspace *as, const struct page_table_fill *fill,
+			    struct page_table_shadow *shadow);
+	void (*shadow_graft)(struct addrspace *as, const struct page_table_fill *fill,
+			     const struct page_table_shadow *shadow);
+
+	/** Takes the tables for the leaves that the change's ends cut. */
+	int (*change_prepare)(struct addrspace *as, struct page_table_change *change);
+	/** Pass one of a removal: nothing in the range can be reached by a new walk. prune: emptied
+	 * tables go as well. */
+	void (*detach)(struct addrspace *as, struct page_table_change *change, bool prune);
+	/** Pass one of a protect of [gpa, end), part of the change's range. */
+	void (*protect)(struct addrspace *as, struct page_table_change *change, uint64_t gpa,
+			uint64_t end);
+	/** After the invalidation: puts tables in place of broken leaves. */
+	void (*finish_cuts)(struct addrspace *as, struct page_table_change *change);
+	/** Pass two of a removal: empties the dead entries and frees what they name. */
+	void (*release)(struct addrspace *as, struct page_table_change *change);
+
+	/** Descends for one address and judges the access. */
+	enum page_table_leaf (*find)(const struct addrspace *as, uint64_t gpa, unsigned access,
+				     struct page_table_position *position);
+	/** Allocates a frame for the page and links it at an absent position: 0, an error, or
+	 * PAGE_TABLE_LOST. */
+	int (*install)(struct addrspace *as, const struct page_table_position *position,
+		       const struct page_table_fill *fill);
+
+	/** False: no accessible leaf. */
+	bool (*translate)(const struct addrspace *as, uint64_t gpa,
+			  struct addrspace_translation *translation);
+	/** The one leaf at gpa, also one without permissions; false if there is none. */
+	bool (*leaf)(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf);
+	bool (*next_run)(const struct addrspace *as, uint64_t gpa, struct addrspace_run *run);
+	/** Adds leaves, tables and data frames. */
+	void (*count)(const struct addrspace *as, struct addrspace_statistics *statistics);
+	/** False: *defect is the first one. */
+	bool (*verify)(const struct addrspace *as, struct addrspace_defect *defect);
+};
+
+#endif

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Removing and protecting a range in two passes around one invalidation.
+ *
+ * Pass one makes the old state unreachable for new walks: whole subtrees by one store to their
+ * parent's slot, partial tables slot by slot, the address kept in the dead entry; leaves that the
+ * ends cut are broken where the architecture demands it. Then the caller invalidates. Pass two puts
+ * tables in place of the broken leaves, stores 0 into each dead entry and frees what it named. The
+ * detached tree is the list of what is to be freed.
+ */
+#ifndef ADDRSPACE_SRC_WALK_CHANGE_H
+#define ADDRSPACE_SRC_WALK_CHANGE_H
+
+#include "cut_tables.h"
+#include "walk_map.h"
+
+static uint64_t dead_entry(uint64_t entry)
+{
+	return (entry & ~ENTRY_FORMAT.present) | ENTRY_FORMAT.dead;
+}
+
+/** Widens what the invalidation must cover by the slot of a live entry that changes. */
+static void change_note(struct page_table_change *change, uint64_t gpa, uint64_t entry,
+			unsigned level)
+{
+	uint64_t stride = level_size(level);
+	uint64_t start = gpa & ~(stride - 1);
+	uint64_t end = start + stride;
+
+	if (!(entry & ENTRY_FORMAT.present))
+		return;
+	if (ENTRY_FORMAT.is_table(entry, level)) {
+		change->tables_changed = true;
+		/* It holds leaves only, if it owns nothing; else there may be pages somewhere
+		 * below. */
+		stride = entry & ENTRY_FORMAT.owned ? ADDRSPACE_PAGE_SIZE : level_size(level - 1);
+		start = start < change->gpa ? change->gpa : start;
+		end = end > change->end ? change->end : end;
+	}
+	if (change->flush_gpa == change->flush_end) {
+		change->flush_gpa = start;
+		change->flush_end = end;
+		change->stride = stride;
+	}
+	change->flush_gpa = start < change->flush_gpa ? start : change->flush_gpa;
+	change->flush_end = end > change->flush_end ? end : change->flush_end;
+	change->stride = stride < change->stride ? stride : change->stride;
+}
+
+/** Replaces a live entry that hardware may be setting A or D in; returns what it last was. */
+static uint64_t take_entry(struct walk *walk, uint64_t *slot, uint64_t entry)
+{
+	if (!(walk->as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)) {
+		walk_store(walk, slot, dead_entry(entry));
+		return entry;
+	}
+	while (!entry_exchange(slot, &entry, dead_entry(entry)))
+		;
+	walk_touch(walk, slot);
+	return entry;
+}
+
+/** Which end of the change cuts the leaf in the current slot: 0 its start, 1 its end. */
+static unsigned cut_index(const struct page_table_change *change, uint64_t gpa, unsigned level)
+{
+	return (gpa & ~(level_size(level) - 1)) < change->gpa ? 0 : 1;
+}
+
+static void break_leaf(struct page_table_change *change, struct walk *walk, uint64_t *slot,
+		       uint64_t entry)
+{
+	change->broken[cut_index(change, walk->gpa, walk->level)] = take_entry(walk, slot, entry);
+	change_note(change, walk->gpa, entry, walk->level);
+}
+
+/** True if a table has no entry outside of what the change covers: looks outward from the hole. */
+static bool table_empty_outside(const struct addrspace *as, const struct page_table_change *change,
+				const uint64_t *table, unsigned level, uint64_t gpa)
+{
+	uint64_t size = level_size(level + 1);
+	uint64_t start = gpa & ~(size - 1);
+	uint64_t first_gpa = change->gpa > start ? change->gpa : start;
+	uint64_t last_gpa = change->end - start < size ? change->end - 1 : start + size - 1;
+	size_t below = slot_index(as, first_gpa, level);
+	size_t above = slot_index(as, last_gpa, level) + 1;
+
+	while (below > 0 || above < PAGE_TABLE_ENTRIES) {
+		if (below > 0 && entry_read(&table[--below]))
+			return false;
+		if (above < PAGE_TABLE_ENTRIES && entry_read(&table[above++]))
+			return false;
+	}
+	return true;
+}
+
+static void walk_detach(struct addrspace *as, struct page_table_change *change, bool prune)
+{
+	unsigned survivors =
+		0; /* bit n: the current table at level n keeps something of the range */
+	struct walk walk;
+
+	walk_start_root(&walk, as, change->gpa, change->end);
+	for (;;) {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+
+			if (!entry) {
+				walk_next(&walk);
+				continue;
+			}
+			if (walk_covers_slot(&walk)) {
+				change_note(change, walk.gpa, entry, walk.level);
+				walk_store(&walk, slot, dead_entry(entry));
+			} else if (ENTRY_FORMAT.is_table(entry, walk.level)) {
+				survivors &= ~(1u << (walk.level - 1));
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			} else {
+				survivors |= 1u << walk.level;
+				break_leaf(change, &walk, slot, entry);
+			}
+			walk_next(&walk);
+		}
+		do {
+			unsigned child = walk.level;
+			uint64_t *slot;
+
+			if (!walk_ascend(&walk))
+				return;
+			slot = walk_left_slot(&walk);
+			if (prune && !(survivors >> child & 1) &&
+			    table_empty_outside(as, change, walk.tables[child], child,
+						walk.gpa - 1)) {
+				uint64_t entry = entry_read(slot);
+
+				change_note(change, walk.gpa - 1, entry, walk.level);
+				walk_store(&walk, slot, dead_entry(entry));
+			} else {
+				survivors |= 1u << walk.level;
+			}
+		} while (walk.gpa == walk.table_end);
+	}
+}
+
+static void walk_release(struct addrspace *as, struct page_table_change *change)
+{
+	struct walk_owner owner = {.keep_charge = change->keep_charge};
+	struct walk walk;
+
+	walk_start_root(&walk, as, change->gpa, change->end);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+
+			if (entry & ENTRY_FORMAT.present && !(walk_covers_slot(&walk))) {
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			if (entry) {
+				/* 0 before the frame goes: no entry, not even a dead one, names a
+				 * freed frame. */
+				walk_store(&walk, slot, 0);
+				free_entry(as, entry, walk.level, walk.gpa, &owner);
+			}
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
+}
+
+/* ---- cutting leaves ---- */
+
+/** The leaf that contains gpa, if it does not start there. */
+static bool find_cut(const struct addrspace *as, uint64_t gpa, struct page_table_position *position)
+{
+	uint64_t *table = frame_pointer(as, as->root_hpa);
+
+	position->parent = NULL;
+	for (unsigned level = root_level(as);; level--) {
+		uint64_t *slot = &table[slot_index(as, gpa, level)];
+		uint64_t entry = entry_read(slot);
+
+		position->slot = slot;
+		position->level = level;
+		if (!entry || level == 0)
+			return false;
+		if (!ENTRY_FORMAT.is_table(entry, level))
+			return (gpa & (level_size(level) - 1)) != 0;
+		position->parent = slot;
+		table = entry_table(as, entry);
+	}
+}
+
+static void change_free_tables(struct addrspace *as, struct page_table_change *change)
+{
+	while (change->table_count > change->tables_used)
+		addrspace_frame_free_kind(as, ADDRSPACE_FRAME_TABLE,
+					  change->tables[--change->table_count]);
+}
+
+static int walk_change_prepare(struct addrspace *as, struct page_table_change *change)
+{
+	struct page_table_position position;
+	unsigned start_level = 0;
+	unsigned end_level = 0;
+	unsigned needed;
+
+	if (find_cut(as, change->gpa, &position))
+		start_level = position.level;
+	if (change->end < as->gpa_limit && find_cut(as, change->end, &position))
+		end_level = position.level;
+	needed = cut_table_count(change->gpa, start_level, change->end, end_level);
+	while (change->table_count < needed) {
+		struct addrspace_frame frame;
+		int error = addrspace_frame_allocate_kind(as, ADDRSPACE_FRAME_TABLE, &frame);
+
+		if (error) {
+			change_free_tables(as, change);
+			return error;
+		}
+		change->tables[change->table_count++] = frame.hpa;
+	}
+	return 0;
+}
+
+/** A private table full of the leaves that a leaf at level splits into; returns its entry. */
+static uint64_t split_table(struct addrspace *as, struct page_table_change *change, uint64_t leaf,
+			    unsigned level)
+{
+	uint64_t hpa;
+
+	WALK_ASSERT(change->tables_used < change->table_count);
+	hpa = change->tables[change->tables_used++];
+	entry_fill(frame_pointer(as, hpa), ENTRY_FORMAT.split(leaf, level),
+		   ENTRY_FORMAT.address_bits(level_size(level - 1)), PAGE_TABLE_ENTRIES);
+	return ENTRY_FORMAT.table | ENTRY_FORMAT.address_bits(hpa) | (leaf & ENTRY_FORMAT.owned);
+}
+
+/** Splits the private tree under *entry, in a slot at level, until boundary is the edge of a leaf.
+ */
+static void split_at(struct addrspace *as, struct page_table_change *change, uint64_t *entry,
+		     unsigned level, uint64_t boundary)
+{
+	while (boundary & (level_size(level) - 1)) {
+		uint64_t *table;
+
+		if (!ENTRY_FORMAT.is_table(*entry, level))
+			*entry = split_table(as, change, *entry, level);
+		table = entry_table(as, *entry);
+		level--;
+		if (level > 0 && boundary & (level_size(level) - 1))
+			*entry |= ENTRY_FORMAT.owned;
+		entry = &table[slot_index(as, boundary, level)];
+	}
+}
+
+/** The table that takes the place of a leaf at level, whose slot contains gpa: the range inside
+ * changed, the rest as it was. */
+static uint64_t split_leaf(struct addrspace *as, struct page_table_change *change, uint64_t leaf,
+			   unsigned level, uint64_t gpa)
+{
+	uint64_t start = gpa & ~(level_size(level) - 1);
+	uint64_t end = start + level_size(level);
+	uint64_t inside = change->gpa > start ? change->gpa : start;
+	uint64_t inside_end = change->end < end ? change->end : end;
+	uint64_t table = leaf;
+	struct walk walk;
+
+	if (inside > start)
+		split_at(as, change, &table, level, inside);
+	if (inside_end < end)
+		split_at(as, change, &table, level, inside_end);
+	walk_start(&walk, as, entry_table(as, table), level - 1, inside, inside_end);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+
+			if (ENTRY_FORMAT.is_table(entry, walk.level)) {
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			if (change->protect)
+				entry = ENTRY_FORMAT.with_permissions(as->cpu_features, entry,
+								      change->permissions);
+			else
+				entry = dead_entry(entry);
+			entry_write(slot, entry);
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
+	return table;
+}
+
+/** Cleans the tables that were filled since first, before one of them is linked. */
+static void split_sync(const struct addrspace *as, const struct page_table_change *change,
+		       unsigned first)
+{
+	for (unsigned i = first; i < change->tables_used; i++)
+		build_sync(as, frame_pointer(as, change->tables[i]), 0);
+}
+
+/** Puts a table in place of a leaf that was broken, or that may be changed while it is live. */
+static void publish_split(struct addrspace *as, struct page_table_change *change, uint64_t *slot,
+			  uint64_t *parent, unsigned level, uint64_t gpa, uint64_t leaf)
+{
+	unsigned first = change->tables_used;
+	uint64_t expected = entry_read(slot);
+	bool live = expected & ENTRY_FORMAT.present;
+
+	mark_owned(parent);
+	for (;;) {
+		uint64_t table = split_leaf(as, change, live ? expected : leaf, level, gpa);
+
+		split_sync(as, change, first);
+		if (!live || !(as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)) {
+			entry_write(slot, table);
+			break;
+		}
+		if (entry_exchange(slot, &expected, table))
+			break;
+		/* Hardware set A or D meanwhile: fill the same tables again from what the leaf is
+		 * now. */
+		change->tables_used = first;
+	}
+	if (as->handler->sync_table)
+		as->handler->sync_table(as->handler_ctx, slot, sizeof(*slot));
+}
+
+static void walk_finish_cuts(struct addrspace *as, struct page_table_change *change)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t gpa = i == 0 ? change->gpa : change->end - 1;
+		struct page_table_position position;
+
+		if (!change->broken[i])
+			continue;
+		find_cut(as, gpa, &position);
+		publish_split(as, change, position.slot, position.parent, position.level, gpa,
+			      change->broken[i]);
+	}
+	cpu_publish_entries();
+}
+
+/* ---- protect ---- */
+
+static void protect_leaf(struct page_table_change *change, struct walk *walk, uint64_t *slot,
+			 uint64_t entry)
+{
+	uint32_t features = walk->as->cpu_features;
+	uint64_t next = ENTRY_FORMAT.with_permissions(features, entry, change->permissions);
+
+	/* Exchanged where hardware may set D meanwhile, or the bit is lost. */
+	if (features & ADDRSPACE_CPU_HARDWARE_AD) {
+		while (!entry_exchange(slot, &entry, next))
+			next = ENTRY_FORMAT.with_permissions(features, entry, change->permissions);
+	} else {
+		entry_write(slot, next);
+	}
+	change_note(change, walk->gpa, entry, walk->level);
+}
+
+static void walk_protect(struct addrspace *as, struct page_table_change *change, uint64_t gpa,
+			 uint64_t end)
+{
+	struct walk walk;
+
+	walk_start_root(&walk, as, gpa, end);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+
+			if (!entry) {
+				walk_next(&walk);
+				continue;
+			}
+			if (ENTRY_FORMAT.is_table(entry, walk.level)) {
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			if (walk_covers_slot(&walk)) {
+				protect_leaf(change, &walk, slot, entry);
+				walk_touch(&walk, slot);
+			} else if (ENTRY_FORMAT.break_before_split &&
+				   entry & ENTRY_FORMAT.present) {
+				break_leaf(change, &walk, slot, entry);
+			} else {
+				publish_split(as, change, slot, walk_parent_slot(&walk), walk.level,
+					      walk.gpa, entry);
+				change_note(change, walk.gpa, entry, walk.level);
+			}
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
+	cpu_publish_entries();
+}
+
+#endif

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/* Building trees in private, and putting them into an empty range or in place of what stood there.
+ */
+#ifndef ADDRSPACE_SRC_WALK_MAP_H
+#define ADDRSPACE_SRC_WALK_MAP_H
+
+#include "cpu.h"
+#include "memory.h"
+#include "walk_release.h"
+
+struct builder {
+	struct addrspace *as;
+	const struct page_table_fill *fill;
+	uint64_t leaves[PAGE_TABLE_MAX_LEAF + 1]; /* by level, without address */
+	unsigned leaf_levels; /* bit n: leaves at level n fit CPU and alignment */
+	uint64_t frames;      /* of guest data taken so far */
+};
+
+static void builder_start(struct builder *builder, struct addrspace *as,
+			  const struct page_table_fill *fill)
+{
+	builder->as = as;
+	builder->fill = fill;
+	builder->frames = 0;
+	builder->leaf_levels = 0;
+	for (unsigned level = 0; level <= PAGE_TABLE_MAX_LEAF; level++) {
+		bool aligned = !((fill->gpa ^ fill->hpa) & (level_size(level) - 1));
+
+		builder->leaves[level] = ENTRY_FORMAT.leaf(as->cpu_features, level,
+							   fill->permissions, fill->memory_type);
+		if (fill->source != PAGE_TABLE_LINEAR)
+			builder->leaves[level] |= ENTRY_FORMAT.owned;
+		if (level == 0 || (fill->source == PAGE_TABLE_LINEAR && aligned))
+			builder->leaf_levels |= as->leaf_levels & (1u << level);
+	}
+}
+
+ALWAYS_INLINE bool builder_has_leaves(const struct builder *builder, unsigned level)
+{
+	return builder->leaf_levels >> level & 1;
+}
+
+/** One frame of guest data, filled and prepared; its charge has been paid. */
+static int allocate_guest_frame(struct addrspace *as, const struct page_table_fill *fill,
+				uint64_t gpa, uint64_t *hpa)
+{
+	const struct paging_handler *handler = as->handler;
+	struct addrspace_frame_request request = {
+		.kind = ADDRSPACE_FRAME_GUEST,
+		.gpa = gpa,
+		.cookie = fill->cookie,
+	};
+	struct addrspace_frame frame;
+	int error = addrspace_frame_allocate_charged(as, &request, &frame);
+
+	if (error)
+		return error;
+	if (frame.contents == ADDRSPACE_FRAME_DIRTY)
+		memset(frame_pointer(as, frame.hpa), 0, ADDRSPACE_PAGE_SIZE);
+	/* Filled, then prepared, then published: the guest may look with its caches off. */
+	if (handler->prepare_frame)
+		handler->prepare_frame(as->handler_ctx, frame.hpa, ADDRSPACE_PAGE_SIZE);
+	*hpa = frame.hpa;
+	return 0;
+}
+
+static int build_page(struct builder *builder, uint64_t gpa, uint64_t *entry)
+{
+	uint64_t hpa;
+	int error = allocate_guest_frame(builder->as, builder->fill, gpa, &hpa);
+
+	if (error)
+		return error;
+	builder->frames++;
+	*entry = builder->leaves[0] | ENTRY_FORMAT.address_bits(hpa);
+	return 0;
+}
+
+static uint64_t build_leaf(const struct builder *builder, unsigned level, uint64_t gpa)
+{
+	uint64_t hpa = builder->fill->hpa + (gpa - builder->fill->gpa);
+
+	return builder->leaves[level] | ENTRY_FORMAT.address_bits(hpa);
+}
+
+/** Fills the slots of a private table that the range covers whole, as far as memory goes. */
+static int build_leaves(struct builder *builder, struct walk *walk)
+{
+	uint64_t size = level_size(walk->level);
+	size_t count = (size_t)((walk->table_end - walk->gpa) / size);
+	uint64_t *slot = walk_slot(walk);
+
+	if (builder->fill->source != PAGE_TABLE_ALLOCATE) {
+		entry_fill(slot, build_leaf(builder, walk->level, walk->gpa),
+			   ENTRY_FORMAT.address_bits(size), count);
+		walk->gpa += count * size;
+		return 0;
+	}
+	for (size_t i = 0; i < count; i++, walk->gpa += size) {
+		int error = build_page(builder, walk->gpa, &slot[i]);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/** True if a table at this level that maps [gpa, end) holds tables of its own, or owned frames. */
+static bool builder_owns(const struct builder *builder, unsigned level, uint64_t gpa, uint64_t end)
+{
+	if (builder->fill->source != PAGE_TABLE_LINEAR)
+		return true;
+	return level > 0 &&
+	       (!builder_has_leaves(builder, level) || ((gpa | end) & (level_size(level) - 1)));
+}
+
+/** A private table for [gpa, end): zero outside, not yet written inside. */
+static int build_empty_table(struct builder *builder, unsigned level, uint64_t gpa, uint64_t end,
+			     uint64_t *entry)
+{
+	struct addrspace *as = builder->as;
+	struct addrspace_frame_request request = table_request(as, level);
+	struct addrspace_frame frame;
+	int error = addrspace_frame_allocate(as, &request, &frame);
+	uint64_t *table;
+	size_t first;
+	size_t behind;
+
+	if (error)
+		return error;
+	table = frame_pointer(as, frame.hpa);
+	first = slot_index(as, gpa, level);
+	behind = slot_index(as, end - 1, level) + 1;
+	if (frame.contents != ADDRSPACE_FRAME_ZEROED) {
+		memset(table, 0, first * sizeof(*table));
+		memset(table + behind, 0, (table_entries(as, level) - behind) * sizeof(*table));
+	}
+	*entry = ENTRY_FORMAT.table | ENTRY_FORMAT.address_bits(frame.hpa);
+	if (builder_owns(builder, level, gpa, end))
+		*entry |= ENTRY_FORMAT.owned;
+	return 0;
+}
+
+/** Zeroes what an unfinished build has not written, so that it can be walked and freed. */
+static void build_zero_rest(struct walk *walk)
+{
+	do {
+		uint64_t *slot = walk_slot(walk);
+
+		if (walk->gpa < walk->table_end) {
+			size_t count = slot_index(walk->as, walk->table_end - 1, walk->level) -
+				       slot_index(walk->as, walk->gpa, walk->level) + 1;
+
+			memset(slot, 0, count * sizeof(*slot));
+		}
+		walk->gpa = walk->table_end;
+	} while (walk_ascend(walk));
+}
+
+static void build_sync(const struct addrspace *as, const uint64_t *table, unsigned level)
+{
+	if (as->handler->sync_table)
+		as->handler->sync_table(as->handler_ctx, table,
+					table_entries(as, level) * sizeof(*table));
+}
+
+/** Frees what a build took for the range. */
+static struct walk_owner builder_owner(const struct page_table_fill *fill)
+{
+	return (struct walk_owner){.gpa = fill->gpa, .end = fill->end, .cookie = fill->cookie};
+}
+
+/**
+ * Builds a private table, whose slots are at level, and all below it for [gpa, end). *entry is live
+ * as it stands: whoever links it publishes all of it. On failure nothing is left.
+ */
+static NEVER_INLINE int build_table(struct builder *builder, unsigned level, uint64_t gpa,
+				    uint64_t end, uint64_t *entry)
+{
+	struct addrspace *as = builder->as;
+	struct walk_owner owner = builder_owner(builder->fill);
+	struct walk walk;
+	int error = build_empty_table(builder, level, gpa, end, entry);
+
+	if (error)
+		return error;
+	walk_start(&walk, as, entry_table(as, *entry), level, gpa, end);
+	for (;;) {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+
+			if (builder_has_leaves(builder, walk.level) && walk_covers_slot(&walk)) {
+				error = build_leaves(builder, &walk);
+				if (error)
+					goto undo;
+				continue;
+			}
+			error = build_empty_table(builder, walk.level - 1, walk.gpa,
+						  walk_slot_end(&walk), slot);
+			if (error)
+				goto undo;
+			walk_descend(&walk, entry_table(as, *slot));
+		}
+		do {
+			build_sync(as, walk.tables[walk.level], walk.level);
+			if (!walk_ascend(&walk))
+				return 0;
+		} while (walk.gpa == walk.table_end);
+	}
+undo:
+	build_zero_rest(&walk);
+	free_tree(as, ENTRY_FORMAT.address(*entry), level, gpa, true, &owner);
+	return error;
+}
+
+/** What goes into one slot at level for [gpa, end), which lies in that slot. */
+static int build_entry(struct builder *builder, unsigned level, uint64_t gpa, uint64_t end,
+		       uint64_t *entry)
+{
+	if (!builder_has_leaves(builder, level) || end - gpa != level_size(level))
+		return build_table(builder, level - 1, gpa, end, entry);
+	if (builder->fill->source == PAGE_TABLE_ALLOCATE)
+		return build_page(builder, gpa, entry);
+	*entry = build_leaf(builder, level, gpa);
+	return 0;
+}
+
+static uint64_t pending_entry(uint64_t entry)
+{
+	return (entry & ~ENTRY_FORMAT.present) | ENTRY_FORMAT.pending;
+}
+
+static uint64_t activated_entry(const struct addrspace *as, uint64_t entry, unsigned level,
+				unsigned permissions)
+{
+	entry &= ~ENTRY_FORMAT.pending;
+	if (ENTRY_FORMAT.is_table(entry, level))
+		return entry | ENTRY_FORMAT.table;
+	return ENTRY_FORMAT.with_permissions(as->cpu_features, entry, permissions);
+}
+
+/** Takes down what map_prepare() hung up in [fill->gpa, end). */
+static void map_abort(struct addrspace *as, const struct page_table_fill *fill, uint64_t end)
+{
+	struct walk_owner owner = builder_owner(fill);
+	struct walk walk;
+
+	if (end == fill->gpa)
+		return;
+	walk_start_root(&walk, as, fill->gpa, end);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+
+			if (entry & ENTRY_FORMAT.present) {
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			walk_store(&walk, slot, 0);
+			free_entry(as, entry, walk.level, walk.gpa, &owner);
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
+}
+
+/** Charges the frames that a fill will allocate, all at once. */
+static int builder_charge(const struct builder *builder)
+{
+	const struct page_table_fill *fill = builder->fill;
+
+	if (fill->source != PAGE_TABLE_ALLOCATE)
+		return 0;
+	return addrspace_frame_charge(builder->as, ADDRSPACE_FRAME_GUEST,
+				      (fill->end - fill->gpa) >> PAGE_SHIFT);
+}
+
+/** After a failure: frames that were taken took their charge back with them. */
+static void builder_uncharge(const struct builder *builder)
+{
+	const struct page_table_fill *fill = builder->fill;
+
+	if (fill->source == PAGE_TABLE_ALLOCATE)
+		addrspace_frame_uncharge(builder->as, ADDRSPACE_FRAME_GUEST,
+					 ((fill->end - fill->gpa) >> PAGE_SHIFT) - builder->frames);
+}
+
+static int walk_map_prepare(struct addrspace *as, const struct page_table_fill *fill)
+{
+	struct builder builder;
+	struct walk walk;
+	int error;
+
+	builder_start(&builder, as, fill);
+	error = builder_charge(&builder);
+	if (error)
+		return error;
+	walk_start_root(&walk, as, fill->gpa, fill->end);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+
+			if (entry) {
+				WALK_ASSERT(ENTRY_FORMAT.is_table(entry, walk.level));
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			error = build_entry(&builder, walk.level, walk.gpa, walk_slot_end(&walk),
+					    &entry);
+			if (error) {
+				map_abort(as, fill, walk.gpa);
+				builder_uncharge(&builder);
+				return error;
+			}
+			walk_store(&walk, slot, pending_entry(entry));
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
+	return 0;
+}
+
+static void walk_map_commit(struct addrspace *as, const struct page_table_fill *fill)
+{
+	struct walk walk;
+
+	walk_start_root(&walk, as, fill->gpa, fill->end);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+
+			if (entry & ENTRY_FORMAT.present) {
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			if (holds_owned(entry, walk.level))
+				mark_owned(walk_parent_slot(&walk));
+			walk_store(&walk, slot,
+				   activated_entry(as, entry, walk.level, fill->permissions));
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
+	cpu_publish_entries();
+}
+
+/** Finds the deepest slot or table that holds the whole range, and builds the range's new content
+ * for it. */
+static int walk_shadow_build(struct addrspace *as, const struct page_table_fill *fill,
+			     struct page_table_shadow *shadow)
+{
+	struct builder builder;
+	struct walk walk;
+	int error;
+
+	builder_start(&builder, as, fill);
+	error = builder_charge(&builder);
+	if (error)
+		return error;
+	walk_start_root(&walk, as, fill->gpa, fill->end);
+	for (;;) {
+		uint64_t entry = entry_read(walk_slot(&walk));
+
+		if (walk_slot_end(&walk) != fill->end) {
+			shadow->level = walk.level + 1;
+			error = build_table(&builder, walk.level, fill->gpa, fill->end,
+					    &shadow->entry);
+			break;
+		}
+		if (!entry || !ENTRY_FORMAT.is_table(entry, walk.level) ||
+		    walk_covers_slot(&walk)) {
+			shadow->level = walk.level;
+			error = build_entry(&builder, walk.level, fill->gpa, fill->end,
+					    &shadow->entry);
+			break;
+		}
+		walk_descend(&walk, entry_table(as, entry));
+	}
+	if (error)
+		builder_uncharge(&builder);
+	return error;
+}
+
+/**
+ * Moves the shadow's entries into the range, which pass two has emptied: where a slot is empty the
+ * shadow's entry moves whole, where a table survived both are descended and the shadow's own table
+ * is freed. Allocates nothing.
+ */
+static void walk_shadow_graft(struct addrspace *as, const struct page_table_fill *fill,
+			      const struct page_table_shadow *shadow)
+{
+	uint64_t *shadows[PAGE_TABLE_MAX_LEVELS];
+	struct walk walk;
+
+	walk_start_root(&walk, as, fill->gpa, fill->end);
+	if (shadow->level > walk.level)
+		shadows[walk.level] = entry_table(as, shadow->entry);
+	for (;;) {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+			uint64_t next = shadow->entry;
+
+			if (walk.level < shadow->level)
+				next = shadows[walk.level][slot - walk.tables[walk.level]];
+			if (entry) {
+				if (walk.level <= shadow->level)
+					shadows[walk.level - 1] = entry_table(as, next);
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			if (holds_owned(next, walk.level))
+				mark_owned(walk_parent_slot(&walk));
+			walk_store(&walk, slot, next);
+			walk_next(&walk);
+		}
+		do {
+			uint64_t *left;
+
+			if (!walk_ascend(&walk))
+				goto done;
+			left = walk_left_slot(&walk);
+			if (walk.level < shadow->level)
+				free_table(as,
+					   ENTRY_FORMAT.address(
+						   shadows[walk.level]
+							  [left - walk.tables[walk.level]]),
+					   walk.level - 1);
+			else if (walk.level == shadow->level)
+				free_table(as, ENTRY_FORMAT.address(shadow->entry), walk.level - 1);
+		} while (walk.gpa == walk.table_end);
+	}
+done:
+	if (shadow->level > root_level(as))
+		free_table(as, ENTRY_FORMAT.address(shadow->entry), root_level(as));
+	cpu_publish_entries();
+}
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading whole tables: runs of leaves, counts, and the check of tables against regions and against
+ * the format. */
+#ifndef ADDRSPACE_SRC_WALK_REPORT_H
+#define ADDRSPACE_SRC_WALK_REPORT_H
+
+#include "walk_fault.h"
+
+static struct addrspace_run leaf_run(const struct addrspace *as, uint64_t entry, unsigned level,
+				     uint64_t gpa)
+{
+	uint64_t size = level_size(level);
+
+	return (struct addrspace_run){
+		.gpa = gpa & ~(size - 1),
+		.hpa = ENTRY_FORMAT.address(entry),
+		.size = size,
+		.leaf_size = size,
+		.permissions = ENTRY_FORMAT.permissions(entry),
+		.memory_type = ENTRY_FORMAT.memory_type(as->cpu_features, entry),
+		.owned = (entry & ENTRY_FORMAT.owned) != 0,
+	};
+}
+
+/** Lengthens the run by the next leaf if that goes on where it ends. */
+static bool run_extend(struct addrspace_run *run, const struct addrspace_run *next)
+{
+	if (next->gpa != run->gpa + run->size || next->hpa != run->hpa + run->size ||
+	    next->leaf_size != run->leaf_size || next->permissions != run->permissions ||
+	    next->memory_type != run->memory_type || next->owned != run->owned)
+		return false;
+	run->size += next->size;
+	return true;
+}
+
+static bool walk_leaf(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf)
+{
+	struct page_table_position position;
+	uint64_t entry = walk_to_leaf(as, gpa, &position);
+
+	if (!entry)
+		return false;
+	*leaf = leaf_run(as, entry, position.level, gpa);
+	return true;
+}
+
+static bool walk_next_run(const struct addrspace *as, uint64_t gpa, struct addrspace_run *run)
+{
+	struct walk walk;
+
+	run->size = 0;
+	walk_start_root(&walk, as, gpa, as->gpa_limit);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t entry = entry_read(walk_slot(&walk));
+			struct addrspace_run next;
+
+			if (entry && ENTRY_FORMAT.is_table(entry, walk.level)) {
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			if (!entry && run->size)
+				return true;
+			if (entry) {
+				next = leaf_run(as, entry, walk.level, walk.gpa);
+				if (!run->size)
+					*run = next;
+				else if (!run_extend(run, &next))
+					return true;
+			}
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
+	return run->size != 0;
+}
+
+static void walk_count(const struct addrspace *as, struct addrspace_statistics *statistics)
+{
+	uint64_t leaves[PAGE_TABLE_MAX_LEAF + 1] = {0};
+	struct walk walk;
+
+	statistics->table_frames += UINT64_C(1) << as->root_order;
+	walk_start_root(&walk, as, 0, as->gpa_limit);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t entry = entry_read(walk_slot(&walk));
+
+			if (entry && ENTRY_FORMAT.is_table(entry, walk.level)) {
+				statistics->table_frames++;
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			if (entry) {
+				leaves[walk.level]++;
+				if (entry & ENTRY_FORMAT.owned)
+					statistics->data_frames +=
+						level_size(walk.level) >> PAGE_SHIFT;
+			}
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
+	statistics->leaves_4k += leaves[0];
+	statistics->leaves_2m += leaves[1];
+	statistics->leaves_1g += leaves[2];
+}
+
+/* ---- verify ---- */
+
+struct checker {
+	const struct addrspace *as;
+	struct addrspace_region region; /* the last one a leaf was found in */
+	struct addrspace_region
+		mandatory; /* first region at or above here that must be whole; size 0: none */
+};
+
+/** Goes on to the first region that ends above gpa and must have all its leaves. */
+static void checker_seek_mandatory(struct checker *checker, uint64_t gpa)
+{
+	struct addrspace_region *region = &checker->mandatory;
+
+	while (addrspace_region_set_next(checker->as, gpa, region)) {
+		if (region->backend.kind == ADDRSPACE_LINEAR || region->backend.u.alloc.populate)
+			return;
+		gpa = region->gpa + region->size;
+	}
+	region->gpa = UINT64_MAX;
+	region->size = 0;
+}
+
+static const char *check_empty(struct checker *checker, uint64_t gpa, uint64_t end)
+{
+	const struct addrspace_region *region = &checker->mandatory;
+
+	if (region->size && region->gpa + region->size <= gpa)
+		checker_seek_mandatory(checker, gpa);
+	return region->size && region->gpa < end
+		       ? "a leaf is missing in a linear or populated region"
+		       : NULL;
+}
+
+static const char *check_table(const struct checker *checker, uint64_t entry, unsigned level)
+{
+	const char *what = ENTRY_FORMAT.defect(checker->as->cpu_features, entry, level);
+
+	if (what)
+		return what;
+	if (ENTRY_FORMAT.address(entry) & checker->as->frame_forbidden)
+		return "a table lies beyond the host's width";
+	return NULL;
+}
+
+/** A leaf against its region. */
+static const char *check_backing(const struct checker *checker, uint64_t entry, unsigned level,
+				 uint64_t gpa)
+{
+	const struct addrspace_region *region = &checker->region;
+	uint32_t features = checker->as->cpu_features;
+	bool owned = (entry & ENTRY_FORMAT.owned) != 0;
+	uint64_t expected =
+		ENTRY_FORMAT.leaf(features, level, region->permissions, region->memory_type);
+
+	if (level_size(level) > region->gpa + region->size - gpa)
+		return "a leaf reaches beyond its region";
+	if (ENTRY_FORMAT.permissions(entry) != region->permissions)
+		return "a leaf's permissions are not its region's";
+	if (ENTRY_FORMAT.memory_type(features, entry) !=
+	    ENTRY_FORMAT.memory_type(features, expected))
+		return "a leaf's memory type is not its region's";
+	if (owned != (region->backend.kind == ADDRSPACE_ALLOC))
+		return "a leaf's ownership is not its region's";
+	if (!owned && ENTRY_FORMAT.address(entry) != gpa - region->backend.u.linear.offset)
+		return "a leaf's address is not its region's";
+	return NULL;
+}
+
+static const char *check_leaf(struct checker *checker, uint64_t entry, unsigned level, uint64_t gpa)
+{
+	const struct addrspace *as = checker->as;
+	const char *what = NULL;
+
+	if (level > PAGE_TABLE_MAX_LEAF || !(as->leaf_levels >> level & 1))
+		return "a leaf of a size that this CPU does not have";
+	if (entry & ENTRY_FORMAT.present)
+		what = ENTRY_FORMAT.defect(as->cpu_features, entry, level);
+	if (what)
+		return what;
+	if (ENTRY_FORMAT.address(entry) & (as->frame_forbidden | (level_size(level) - 1)))
+		return "a leaf's address is misaligned or beyond the host's width";
+	if (gpa - checker->region.gpa >= checker->region.size &&
+	    !addrspace_region_set_find(as, gpa, &checker->region))
+		return "a leaf outside of every region";
+	return check_backing(checker, entry, level, gpa);
+}
+
+static const char *check_entry(struct checker *checker, const struct walk *walk, uint64_t entry)
+{
+	if (!entry)
+		return check_empty(checker, walk->gpa, walk_slot_end(walk));
+	if (!(entry & ENTRY_FORMAT.present) && entry & (ENTRY_FORMAT.dead | ENTRY_FORMAT.pending))
+		return "an entry was left behind by an operation";
+	if (!ENTRY_FORMAT.is_table(entry, walk->level))
+		return check_leaf(checker, entry, walk->level, walk->gpa);
+	return check_table(checker, entry, walk->level);
+}
+
+static bool report_defect(struct addrspace_defect *defect, const struct walk *walk, uint64_t entry,
+			  const char *what)
+{
+	*defect = (struct addrspace_defect){
+		.gpa = walk->gpa,
+		.level = walk->level,
+		.entry = entry,
+		.what = what,
+	};
+	return false;
+}
+
+static bool walk_verify(const struct addrspace *as, struct addrspace_defect *defect)
+{
+	struct checker checker = {.as = as};
+	unsigned filled = 0; /* bit n: the current table at level n holds something */
+	unsigned owning = 0; /* ... holds a table or an owned frame */
+	struct walk walk;
+
+	checker_seek_mandatory(&checker, 0);
+	walk_start_root(&walk, as, 0, as->gpa_limit);
+	for (;;) {
+		while (walk.gpa < walk.table_end) {
+			uint64_t entry = entry_read(walk_slot(&walk));
+			const char *what = check_entry(&checker, &walk, entry);
+
+			if (what)
+				return report_defect(defect, &walk, entry, what);
+			if (entry)
+				filled |= 1u << walk.level;
+			if (entry && holds_owned(entry, walk.level))
+				owning |= 1u << walk.level;
+			if (entry && ENTRY_FORMAT.is_table(entry, walk.level)) {
+				filled &= ~(1u << (walk.level - 1));
+				owning &= ~(1u << (walk.level - 1));
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			walk_next(&walk);
+		}
+		do {
+			unsigned child = walk.level;
+			uint64_t entry;
+
+			if (!walk_ascend(&walk))
+				return true;
+			entry = entry_read(walk_left_slot(&walk));
+			if (!(filled >> child & 1))
+				return report_defect(defect, &walk, entry, "an empty table");
+			if (owning >> child & 1 && !(entry & ENTRY_FORMAT.owned))
+				return report_defect(defect, &walk, entry,
+						     "a table does not say that it owns something");
+		} while (walk.gpa == walk.table_end);
+	}
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page-table walker, compiled once for each format: a format's .c defines a constant `struct
+ * entry_format` in its own header, names it in ENTRY_FORMAT, includes this file, and lists
+ * WALKER_OPERATIONS in its struct addrspace_format.
+ */
+#ifndef ADDRSPACE_SRC_WALKER_H
+#define ADDRSPACE_SRC_WALKER_H
+
+#include "walk_change.h"
+#include "walk_fault.h"
+#include "walk_map.h"
+#include "walk_release.h"
+#include "walk_report.h"
+
+/* clang-format off */
+#define WALKER_OPERATIONS                       \
+	.map_prepare = walk_map_prepare,        \
+	.map_commit = walk_map_commit,          \
+	.shadow_build = walk_shadow_build,      \
+	.shadow_graft = walk_shadow_graft,      \
+	.change_prepare = walk_change_prepare,  \
+	.detach = walk_detach,                  \
+	.protect = walk_protect,                \
+	.finish_cuts = walk_finish_cuts,        \
+	.release = walk_release,                \
+	.find = walk_find,                      \
+	.install = walk_install,                \
+	.translate = walk_translate,            \
+	.leaf = walk_leaf,                      \
+	.next_run = walk_next_run,              \
+	.count = walk_count,                    \
+	.verify = walk_verify
+/* clang-format on */
+
+#endif
