@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a space and the calls that change its layout: check, prepare everything that can
+ * fail, then commit what cannot. The order in here is the promise: make unreachable, invalidate,
+ * and only then free.
+ */
+#include "backend/backend.h"
+#include "lock.h"
+#include "memory.h"
+#include "range.h"
+#include "region_set.h"
+
+#define ALL_PERMISSIONS (ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE)
+
+/* ---- init and destroy ---- */
+
+static bool handler_complete(const struct paging_handler *handler)
+{
+	bool any_lock = handler->lock_shared || handler->unlock_shared || handler->lock_exclusive ||
+			handler->unlock_exclusive;
+	bool all_locks = handler->lock_shared && handler->unlock_shared &&
+			 handler->lock_exclusive && handler->unlock_exclusive;
+
+	if (!handler->allocate || !handler->free || !handler->invalidate)
+		return false;
+	return any_lock == all_locks && !handler->charge == !handler->uncharge;
+}
+
+static int allocate_root(struct addrspace *as)
+{
+	const struct addrspace_frame_request request = {
+		.kind = ADDRSPACE_FRAME_ROOT,
+		.order = as->root_order,
+	};
+	struct addrspace_frame frame;
+	int error = addrspace_frame_allocate(as, &request, &frame);
+
+	if (error)
+		return error;
+	if (frame.contents != ADDRSPACE_FRAME_ZEROED)
+		memset(frame_pointer(as, frame.hpa), 0,
+		       (size_t)ADDRSPACE_PAGE_SIZE << as->root_order);
+	if (as->handler->sync_table)
+		as->handler->sync_table(as->handler_ctx, frame_pointer(as, frame.hpa),
+					(size_t)ADDRSPACE_PAGE_SIZE << as->root_order);
+	as->root_hpa = frame.hpa;
+	return 0;
+}
+
+int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
+{
+	int error;
+
+	if (!as || !config || !config->format || !config->handler ||
+	    !handler_complete(config->handler) || config->host_bits < 32 || config->host_bits > 52)
+		return ADDRSPACE_EINVAL;
+	if (config->cpu_features & ~config->format->cpu_features)
+		return ADDRSPACE_ENOTSUP;
+	memset(as, 0, sizeof(*as));
+	as->format = config->format;
+	as->handler = config->handler;
+	as->handler_ctx = config->handler_ctx;
+	as->cpu_features = config->cpu_features;
+	as->gpa_bits = (uint8_t)config->gpa_bits;
+	as->host_bits = (uint8_t)config->host_bits;
+	error = config->format->set_geometry(as, config);
+	if (error)
+		return error;
+	as->gpa_limit = UINT64_C(1) << as->gpa_bits;
+	as->frame_forbidden = ~((UINT64_C(1) << as->host_bits) - ADDRSPACE_PAGE_SIZE);
+	as->leaf_levels = 1;
+	if (as->cpu_features & ADDRSPACE_CPU_LEAF_2M)
+		as->leaf_levels |= 1 << 1;
+	if (as->cpu_features & ADDRSPACE_CPU_LEAF_1G)
+		as->leaf_levels |= 1 << 2;
+	return allocate_root(as);
+}
+
+static void free_root(struct addrspace *as)
+{
+	const struct addrspace_frame_request request = {
+		.kind = ADDRSPACE_FRAME_ROOT,
+		.order = as->root_order,
+	};
+
+	addrspace_frame_free(as, &request, as->root_hpa);
+}
+
+/* ---- changes ---- */
+
+/** The one invalidation of a change; none if no live entry changed. */
+static void invalidate_change(const struct addrspace *as, const struct page_table_change *change)
+{
+	const struct addrspace_invalidation invalidation = {
+		.gpa = change->flush_gpa,
+		.size = change->flush_end - change->flush_gpa,
+		.stride = change->stride,
+		.tables_changed = change->tables_changed,
+		.scope = ADDRSPACE_ALL_CPUS,
+	};
+
+	if (invalidation.size)
+		as->handler->invalidate(as->handler_ctx, &invalidation);
+}
+
+/** Gives back the tables that a change took and did not need. */
+static void release_tables(struct addrspace *as, struct page_table_change *change)
+{
+	while (change->table_count > change->tables_used)
+		addrspace_frame_free_kind(as, ADDRSPACE_FRAME_TABLE,
+					  change->tables[--change->table_count]);
+}
+
+/** Fills one page between the invalidation and its publication. */
+struct page_copy {
+	addrspace_copy_frame copy;
+	void *ctx;
+	uint64_t old_hpa;
+	uint64_t new_hpa;
+};
+
+static void copy_page(const struct addrspace *as, const struct page_copy *page)
+{
+	const struct paging_handler *handler = as->handler;
+
+	if (page->copy)
+		page->copy(page->ctx, page->old_hpa, page->new_hpa);
+	if (handler->prepare_frame)
+		handler->prepare_frame(as->handler_ctx, page->new_hpa, ADDRSPACE_PAGE_SIZE);
+}
+
+/**
+ * Takes the table's content of the change's range away and, if fill is not NULL, puts another in
+ * its place. Regions are not touched: pass two asks them whose frames it frees.
+ */
+static int exchange_content(struct addrspace *as, struct page_table_change *change,
+			    const struct page_table_fill *fill, const struct page_copy *page)
+{
+	const struct addrspace_format *format = as->format;
+	struct page_table_shadow shadow;
+	int error = format->change_prepare(as, change);
+
+	if (error)
+		return error;
+	if (fill)
+		error = format->shadow_build(as, fill, &shadow);
+	if (error) {
+		release_tables(as, change);
+		return error;
+	}
+	/* From here on nothing can fail. A range that is filled again keeps its emptied tables. */
+	format->detach(as, change, !fill);
+	invalidate_change(as, change);
+	if (page)
+		copy_page(as, page);
+	format->finish_cuts(as, change);
+	format->release(as, change);
+	if (fill)
+		format->shadow_graft(as, fill, &shadow);
+	release_tables(as, change);
+	return 0;
+}
+
+static struct page_table_change start_change(uint64_t gpa, uint64_t end)
+{
+	return (struct page_table_change){.gpa = gpa, .end = end};
+}
+
+/** [gpa, end) becomes region, or nothing if that is NULL, whatever stood there before. */
+static int exchange_region(struct addrspace *as, uint64_t gpa, uint64_t end,
+			   const struct addrspace_region *region,
+			   const struct page_table_fill *fill, const struct page_copy *page)
+{
+	struct page_table_change change = start_change(gpa, end);
+	struct region_reserve reserve;
+	int error = addrspace_region_set_reserve_replace(as, gpa, end, region, &reserve);
+
+	if (error)
+		return error;
+	error = exchange_content(as, &change, fill, page);
+	if (!error)
+		addrspace_region_set_replace(as, gpa, end, region, &reserve);
+	addrspace_region_set_release(as, &reserve);
+	return error;
+}
+
+/** Maps a region into a range that holds none. */
+static int map_empty(struct addrspace *as, const struct addrspace_region *region,
+		     const struct page_table_fill *fill)
+{
+	struct region_reserve reserve;
+	int error = addrspace_region_set_reserve_replace(as, region->gpa, region_end(region),
+							 region, &reserve);
+
+	if (error)
+		return error;
+	if (fill)
+		error = as->format->map_prepare(as, fill);
+	if (!error) {
+		addrspace_region_set_replace(as, region->gpa, region_end(region), region, &reserve);
+		if (fill)
+			as->format->map_commit(as, fill);
+	}
+	addrspace_region_set_release(as, &reserve);
+	return error;
+}
+
+static int map_locked(struct addrspace *as, const struct addrspace_region *region, unsigned flags)
+{
+	uint64_t end = region_end(region);
+	struct page_table_fill fill;
+	const struct page_table_fill *content =
+		addrspace_backend_fill(region, &fill) ? &fill : NULL;
+
+	if (!addrspace_region_set_overlaps(as, region->gpa, end))
+		return map_empty(as, region, content);
+	if (!(flags & ADDRSPACE_MAP_REPLACE))
+		return ADDRSPACE_EEXIST;
+	return exchange_region(as, region->gpa, end, region, content, NULL);
+}
+
+static int check_attributes(const struct addrspace *as, unsigned permissions,
+			    enum addrspace_memory_type memory_type)
+{
+	if (permissions & ~(unsigned)ALL_PERMISSIONS)
+		return ADDRSPACE_EINVAL;
+	if ((unsigned)memory_type > ADDRSPACE_WRITE_THROUGH)
+		return ADDRSPACE_EINVAL;
+	return as->format->check_attributes(as, permissions, memory_type);
+}
+
+static int map(struct addrspace *as, const struct addrspace_region *region, unsigned flags)
+{
+	int error = check_range(region->gpa, region->size, as->gpa_limit);
+
+	if (!error)
+		error = check_attributes(as, region->permissions, region->memory_type);
+	if (error)
+		return error;
+	lock_exclusive(as);
+	error = map_locked(as, region, flags);
+	unlock_exclusive(as);
+	return error;
+}
+
+static struct addrspace_region describe_region(uint64_t gpa, uint64_t size,
+					       const struct addrspace_attributes *attributes)
+{
+	return (struct addrspace_region){
+		.gpa = gpa,
+		.size = size,
+		.permissions = attributes->permissions,
+		.memory_type = attributes->memory_type,
+		.cookie = attributes->cookie,
+	};
+}
+
+int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t hpa,
+			 const struct addrspace_attributes *attributes, unsigned flags)
+{
+	struct addrspace_region region;
+	int error;
+
+	if (!as || !attributes || flags & ~(unsigned)ADDRSPACE_MAP_REPLACE)
+		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, size, as->gpa_limit);
+	if (!error)
+		error = check_host_range(hpa, size, as->host_bits);
+	if (error)
+		return error;
+	region = describe_region(gpa, size, attributes);
+	region.backend.kind = ADDRSPACE_LINEAR;
+	region.backend.u.linear.offset = gpa - hpa;
+	return map(as, &region, flags);
+}
+
+int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
+			const struct addrspace_attributes *attributes, unsigned flags)
+{
+	const unsigned known = ADDRSPACE_MAP_REPLACE | ADDRSPACE_MAP_POPULATE;
+	struct addrspace_region region;
+
+	if (!as || !attributes || flags & ~known)
+		return ADDRSPACE_EINVAL;
+	region = describe_region(gpa, size, attributes);
+	region.backend.kind = ADDRSPACE_ALLOC;
+	region.backend.u.alloc.populate = (flags & ADDRSPACE_MAP_POPULATE) != 0;
+	return map(as, &region, flags);
+}
+
+int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size)
+{
+	int error;
+
+	if (!as)
+		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, size, as->gpa_limit);
+	if (error)
+		return error;
+	lock_exclusive(as);
+	if (addrspace_region_set_overlaps(as, gpa, gpa + size))
+		error = exchange_region(as, gpa, gpa + size, NULL, NULL, NULL);
+	unlock_exclusive(as);
+	return error;
+}
+
+static void clear_locked(struct addrspace *as)
+{
+	struct page_table_change change = start_change(0, as->gpa_limit);
+
+	as->format->detach(as, &change, true);
+	invalidate_change(as, &change);
+	as->format->release(as, &change);
+	addrspace_region_set_clear(as);
+}
+
+void addrspace_clear(struct addrspace *as)
+{
+	lock_exclusive(as);
+	clear_locked(as);
+	unlock_exclusive(as);
+}
+
+void addrspace_destroy(struct addrspace *as)
+{
+	lock_exclusive(as);
+	clear_locked(as);
+	free_root(as);
+	unlock_exclusive(as);
+	memset(as, 0, sizeof(*as));
+}
+
+/* ---- protect ---- */
+
+/**
+ * Finds the part of [*gpa, *end) that protect changes: from the first to the last region with other
+ * permissions. ADDRSPACE_ENOENT if part of the range has no region; *gpa == *end if there is
+ * nothing to do.
+ */
+static int find_changed(const struct addrspace *as, unsigned permissions, uint64_t *gpa,
+			uint64_t *end)
+{
+	struct addrspace_region region;
+	uint64_t first = *end;
+	uint64_t last = *end;
+
+	for (uint64_t at = *gpa; at < *end; at = region_end(&region)) {
+		if (!addrspace_region_set_find(as, at, &region))
+			return ADDRSPACE_ENOENT;
+		if (region.permissions == permissions)
+			continue;
+		if (first == *end)
+			first = at;
+		last = region_end(&region) < *end ? region_end(&region) : *end;
+	}
+	*gpa = first;
+	*end = last;
+	return 0;
+}
+
+/** Pass one for each region in the change's range that has other permissions. */
+static void protect_regions(struct addrspace *as, struct page_table_change *change)
+{
+	struct addrspace_region region;
+
+	for (uint64_t at = change->gpa; at < change->end; at = region_end(&region)) {
+		uint64_t end;
+
+		addrspace_region_set_find(as, at, &region);
+		end = region_end(&region) < change->end ? region_end(&region) : change->end;
+		if (region.permissions != change->permissions)
+			as->format->protect(as, change, at, end);
+	}
+}
+
+static int protect_locked(struct addrspace *as, uint64_t gpa, uint64_t end, unsigned permissions)
+{
+	struct page_table_change change;
+	struct region_reserve reserve;
+	int error = find_changed(as, permissions, &gpa, &end);
+
+	if (error || gpa == end)
+		return error;
+	error = addrspace_region_set_reserve_protect(as, gpa, end, permissions, &reserve);
+	if (error)
+		return error;
+	change = start_change(gpa, end);
+	change.protect = true;
+	change.permissions = permissions;
+	error = as->format->change_prepare(as, &change);
+	if (!error) {
+		protect_regions(as, &change);
+		invalidate_change(as, &change);
+		as->format->finish_cuts(as, &change);
+		release_tables(as, &change);
+		addrspace_region_set_protect(as, gpa, end, permissions, &reserve);
+	}
+	addrspace_region_set_release(as, &reserve);
+	return error;
+}
+
+int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned permissions)
+{
+	int error;
+
+	if (!as)
+		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, size, as->gpa_limit);
+	if (!error)
+		error = check_attributes(as, permissions, ADDRSPACE_WRITE_BACK);
+	if (error)
+		return error;
+	lock_exclusive(as);
+	error = protect_locked(as, gpa, gpa + size, permissions);
+	unlock_exclusive(as);
+	return error;
+}
+
+/* ---- moving a page ---- */
+
+/** The page of an alloc region: the region's description stays, the frame's charge passes to its
+ * successor. */
+static int exchange_frame(struct addrspace *as, const struct page_table_fill *fill,
+			  const struct page_copy *page)
+{
+	struct page_table_change change = start_change(fill->gpa, fill->end);
+
+	change.keep_charge = true;
+	return exchange_content(as, &change, fill, page);
+}
+
+static int replace_frame_locked(struct addrspace *as, uint64_t gpa, struct page_copy *page)
+{
+	struct addrspace_region region;
+	struct addrspace_region moved;
+	struct page_table_fill fill;
+	struct addrspace_run leaf;
+
+	if (!addrspace_region_set_find(as, gpa, &region) || !as->format->leaf(as, gpa, &leaf))
+		return ADDRSPACE_ENOENT;
+	page->old_hpa = leaf.hpa + (gpa - leaf.gpa);
+	if (page->old_hpa == page->new_hpa)
+		return ADDRSPACE_EINVAL;
+	if (addrspace_backend_replace(&region, gpa, page->new_hpa, &fill, &moved))
+		return exchange_region(as, fill.gpa, fill.end, &moved, &fill, page);
+	return exchange_frame(as, &fill, page);
+}
+
+int addrspace_replace_frame(struct addrspace *as, uint64_t gpa, uint64_t new_hpa,
+			    addrspace_copy_frame copy, void *copy_ctx)
+{
+	struct page_copy page = {.copy = copy, .ctx = copy_ctx, .new_hpa = new_hpa};
+	int error;
+
+	if (!as)
+		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, ADDRSPACE_PAGE_SIZE, as->gpa_limit);
+	if (!error)
+		error = check_host_range(new_hpa, ADDRSPACE_PAGE_SIZE, as->host_bits);
+	if (error)
+		return error;
+	lock_exclusive(as);
+	error = replace_frame_locked(as, gpa, &page);
+	unlock_exclusive(as);
+	return error;
+}

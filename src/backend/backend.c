@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend.h"
+
+static struct page_table_fill fill_range(const struct addrspace_region *region, uint64_t gpa,
+					 uint64_t end)
+{
+	return (struct page_table_fill){
+		.gpa = gpa,
+		.end = end,
+		.cookie = region->cookie,
+		.permissions = region->permissions,
+		.memory_type = region->memory_type,
+	};
+}
+
+bool addrspace_backend_fill(const struct addrspace_region *region, struct page_table_fill *fill)
+{
+	*fill = fill_range(region, region->gpa, region->gpa + region->size);
+	switch (region->backend.kind) {
+	case ADDRSPACE_LINEAR:
+		addrspace_linear_fill(region, fill);
+		return true;
+	case ADDRSPACE_ALLOC:
+		return addrspace_alloc_fill(region, fill);
+	}
+	return false;
+}
+
+int addrspace_backend_fault(struct addrspace *as, const struct addrspace_region *region,
+			    uint64_t gpa, const struct page_table_position *position)
+{
+	switch (region->backend.kind) {
+	case ADDRSPACE_LINEAR:
+		break; /* its leaves are there from the start */
+	case ADDRSPACE_ALLOC:
+		return addrspace_alloc_fault(as, region, gpa, position);
+	}
+	return ADDRSPACE_FAULT_CONFIGURATION;
+}
+
+bool addrspace_backend_replace(const struct addrspace_region *region, uint64_t gpa,
+			       uint64_t new_hpa, struct page_table_fill *fill,
+			       struct addrspace_region *moved)
+{
+	*moved = *region;
+	switch (region->backend.kind) {
+	case ADDRSPACE_LINEAR:
+		addrspace_linear_move(gpa, new_hpa, moved);
+		return addrspace_backend_fill(moved, fill);
+	case ADDRSPACE_ALLOC:
+		*fill = fill_range(region, gpa, gpa + ADDRSPACE_PAGE_SIZE);
+		addrspace_alloc_hand_over(new_hpa, fill);
+		break;
+	}
+	return false;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that the embedder owns, at a constant offset: mapped whole from the start, never
+ * allocated, never freed. */
+#include "backend.h"
+
+void addrspace_linear_fill(const struct addrspace_region *region, struct page_table_fill *fill)
+{
+	fill->source = PAGE_TABLE_LINEAR;
+	fill->hpa = fill->gpa - region->backend.u.linear.offset;
+}
+
+void addrspace_linear_move(uint64_t gpa, uint64_t new_hpa, struct addrspace_region *moved)
+{
+	moved->gpa = gpa;
+	moved->size = ADDRSPACE_PAGE_SIZE;
+	moved->backend.u.linear.offset = gpa - new_hpa;
+}

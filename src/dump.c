@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* The space as text: each region, and below it the runs of leaves that back it. */
+#include "lock.h"
+#include "page_table.h"
+#include "range.h"
+#include "region_set.h"
+
+#define LINE_CAPACITY 120
+
+struct line {
+	addrspace_print print;
+	void *print_ctx;
+	size_t length;
+	char text[LINE_CAPACITY + 1];
+};
+
+static void put_char(struct line *line, char character)
+{
+	if (line->length < LINE_CAPACITY)
+		line->text[line->length++] = character;
+}
+
+static void put_text(struct line *line, const char *text)
+{
+	while (*text)
+		put_char(line, *text++);
+}
+
+static void put_hex(struct line *line, uint64_t value, unsigned digits)
+{
+	put_text(line, "0x");
+	while (digits--)
+		put_char(line, "0123456789abcdef"[value >> (4 * digits) & 0xf]);
+}
+
+static void put_decimal(struct line *line, uint64_t value)
+{
+	uint64_t unit = 1;
+
+	while (value / unit >= 10)
+		unit *= 10;
+	for (; unit; unit /= 10)
+		put_char(line, (char)('0' + value / unit % 10));
+}
+
+/** A size in the largest unit that divides it. */
+static void put_size(struct line *line, uint64_t size)
+{
+	static const char units[][6] = {" B", " KiB", " MiB", " GiB", " TiB"};
+	unsigned unit = 0;
+
+	while (unit < 4 && size && size % 1024 == 0) {
+		size /= 1024;
+		unit++;
+	}
+	put_decimal(line, size);
+	put_text(line, units[unit]);
+}
+
+static void put_attributes(struct line *line, unsigned permissions,
+			   enum addrspace_memory_type memory_type)
+{
+	static const char types[][16] = {"write-back", "non-cacheable", "device", "write-through"};
+
+	put_char(line, permissions & ADDRSPACE_READ ? 'r' : '-');
+	put_char(line, permissions & ADDRSPACE_WRITE ? 'w' : '-');
+	put_char(line, permissions & ADDRSPACE_EXECUTE ? 'x' : '-');
+	put_char(line, ' ');
+	put_text(line, types[memory_type]);
+}
+
+static void end_line(struct line *line)
+{
+	line->text[line->length] = '\0';
+	line->print(line->print_ctx, line->text);
+	line->length = 0;
+}
+
+static void dump_heading(struct line *line, const struct addrspace *as)
+{
+	put_text(line, as->format->name);
+	put_text(line, ", ");
+	put_decimal(line, as->gpa_bits);
+	put_text(line, " bits, ");
+	put_decimal(line, as->levels);
+	put_text(line, " levels, ");
+	put_decimal(line, as->region_count);
+	put_text(line, as->region_count == 1 ? " region" : " regions");
+	end_line(line);
+}
+
+static void dump_region(struct line *line, const struct addrspace_region *region)
+{
+	put_hex(line, region->gpa, 15);
+	put_char(line, '-');
+	put_hex(line, region->gpa + (region->size - 1), 15);
+	put_char(line, ' ');
+	put_size(line, region->size);
+	put_char(line, ' ');
+	put_attributes(line, region->permissions, region->memory_type);
+	if (region->backend.kind == ADDRSPACE_LINEAR)
+		put_text(line, " linear");
+	else
+		put_text(line,
+			 region->backend.u.alloc.populate ? " alloc populated" : " alloc lazy");
+	put_text(line, " cookie ");
+	put_hex(line, region->cookie, 16);
+	end_line(line);
+}
+
+static void dump_run(struct line *line, const struct addrspace_run *run)
+{
+	put_text(line, "  ");
+	put_hex(line, run->gpa, 15);
+	put_text(line, " -> ");
+	put_hex(line, run->hpa, 13);
+	put_char(line, ' ');
+	put_decimal(line, run->size / run->leaf_size);
+	put_text(line, " x ");
+	put_size(line, run->leaf_size);
+	put_char(line, ' ');
+	put_attributes(line, run->permissions, run->memory_type);
+	end_line(line);
+}
+
+/** The runs of one region; leaves end at its end, a run of equal leaves may go on in its neighbour.
+ */
+static void dump_runs(struct line *line, const struct addrspace *as,
+		      const struct addrspace_region *region)
+{
+	struct addrspace_run run;
+	uint64_t gpa = region->gpa;
+
+	while (gpa < region_end(region) && as->format->next_run(as, gpa, &run) &&
+	       run.gpa < region_end(region)) {
+		if (run.size > region_end(region) - run.gpa)
+			run.size = region_end(region) - run.gpa;
+		dump_run(line, &run);
+		gpa = run.gpa + run.size;
+	}
+}
+
+int addrspace_dump(struct addrspace *as, addrspace_print print, void *print_ctx)
+{
+	struct line line = {.print = print, .print_ctx = print_ctx};
+	struct addrspace_region region;
+	uint64_t gpa = 0;
+
+	if (!as || !print)
+		return ADDRSPACE_EINVAL;
+	lock_shared(as);
+	dump_heading(&line, as);
+	while (addrspace_region_set_next(as, gpa, &region)) {
+		dump_region(&line, &region);
+		dump_runs(&line, as, &region);
+		gpa = region_end(&region);
+	}
+	unlock_shared(as);
+	return 0;
+}

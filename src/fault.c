@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/backend.h"
+#include "lock.h"
+#include "memory.h"
+#include "range.h"
+#include "region_set.h"
+
+/** Drops what this CPU's translation caches may hold against a leaf that is there. */
+static void invalidate_here(const struct addrspace *as, uint64_t gpa)
+{
+	const struct addrspace_invalidation invalidation = {
+		.gpa = gpa,
+		.size = ADDRSPACE_PAGE_SIZE,
+		.stride = ADDRSPACE_PAGE_SIZE,
+		.tables_changed = false,
+		.scope = ADDRSPACE_THIS_CPU,
+	};
+
+	as->handler->invalidate(as->handler_ctx, &invalidation);
+}
+
+/** A page without a leaf that allows the access: what its region says. */
+static int fault_in_region(struct addrspace *as, uint64_t gpa, unsigned access,
+			   enum page_table_leaf leaf, const struct page_table_position *position,
+			   struct addrspace_region *region)
+{
+	if (!addrspace_region_set_find(as, gpa, region))
+		return ADDRSPACE_FAULT_NOT_BACKED;
+	if (access & ~region->permissions)
+		return ADDRSPACE_FAULT_DENIED;
+	if (leaf == PAGE_TABLE_REFUSES)
+		return ADDRSPACE_FAULT_CONFIGURATION;
+	return addrspace_backend_fault(as, region, gpa, position);
+}
+
+/** Walks first: whatever the region says, a leaf that allows the access means that the guest need
+ * only retry. */
+static int fault(struct addrspace *as, uint64_t gpa, unsigned access,
+		 struct addrspace_region *region)
+{
+	int result;
+
+	/* Each lost race means that another CPU has put one more table, or the leaf, on our path.
+	 */
+	do {
+		struct page_table_position position;
+		enum page_table_leaf leaf = as->format->find(as, gpa, access, &position);
+
+		if (leaf == PAGE_TABLE_ALLOWS)
+			return ADDRSPACE_FAULT_ALREADY_RESOLVED;
+		result = fault_in_region(as, gpa, access, leaf, &position, region);
+	} while (result == BACKEND_RETRY);
+	return result;
+}
+
+int addrspace_handle_fault(struct addrspace *as, uint64_t gpa, unsigned access,
+			   struct addrspace_region *region)
+{
+	const unsigned all = ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE;
+	uint64_t page = gpa & ~(ADDRSPACE_PAGE_SIZE - 1);
+	struct addrspace_region found;
+	int result = ADDRSPACE_FAULT_NOT_BACKED;
+
+	if (!as || !access || access & ~all)
+		return ADDRSPACE_EINVAL;
+	if (region)
+		memset(region, 0, sizeof(*region));
+	if (gpa >= as->gpa_limit)
+		return result;
+	lock_shared(as);
+	result = fault(as, page, access, &found);
+	if (as->absent_cached &&
+	    (result == ADDRSPACE_FAULT_RESOLVED || result == ADDRSPACE_FAULT_ALREADY_RESOLVED))
+		invalidate_here(as, page);
+	if (region && result >= 0 && result != ADDRSPACE_FAULT_NOT_BACKED)
+		addrspace_region_set_find(as, page, region);
+	unlock_shared(as);
+	return result;
+}

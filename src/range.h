@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* The sums with addresses that come from outside, as pure functions. None of them forms gpa + size
+ * before it is known to fit. */
+#ifndef ADDRSPACE_SRC_RANGE_H
+#define ADDRSPACE_SRC_RANGE_H
+
+#include <addrspace/addrspace.h>
+
+static inline bool page_aligned(uint64_t value)
+{
+	return (value & (ADDRSPACE_PAGE_SIZE - 1)) == 0;
+}
+
+/** 0; ADDRSPACE_EINVAL empty, misaligned or wrapping; ADDRSPACE_ERANGE not below limit. */
+static inline int check_range(uint64_t gpa, uint64_t size, uint64_t limit)
+{
+	if (!page_aligned(gpa | size) || size == 0 || size - 1 > UINT64_MAX - gpa)
+		return ADDRSPACE_EINVAL;
+	if (gpa >= limit || size > limit - gpa)
+		return ADDRSPACE_ERANGE;
+	return 0;
+}
+
+/** 0; ADDRSPACE_EINVAL misaligned; ADDRSPACE_ERANGE wrapping, or not below 1 << host_bits. */
+static inline int check_host_range(uint64_t hpa, uint64_t size, unsigned host_bits)
+{
+	uint64_t limit = UINT64_C(1) << host_bits;
+
+	if (!page_aligned(hpa))
+		return ADDRSPACE_EINVAL;
+	if (hpa >= limit || size > limit - hpa)
+		return ADDRSPACE_ERANGE;
+	return 0;
+}
+
+static inline uint64_t region_end(const struct addrspace_region *region)
+{
+	return region->gpa + region->size;
+}
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sorted set of regions: a B+ tree of 4 KiB nodes in frames from the handler. It knows ranges
+ * and attributes, no page tables. Changes are prepared (nodes reserved; may fail) and then made
+ * (cannot fail). Callers hold the space's lock; ranges are page-aligned, non-empty and do not wrap.
+ */
+#ifndef ADDRSPACE_SRC_REGION_SET_H
+#define ADDRSPACE_SRC_REGION_SET_H
+
+#include <addrspace/addrspace.h>
+
+/** Levels that the tree can grow to: far more than a region per page of the largest space needs. */
+#define REGION_SET_MAX_DEPTH 8
+
+/** Nodes taken ahead of a change, enough for the insertions it was reserved for. */
+struct region_reserve {
+	unsigned count;
+	uint64_t hpa[2 * (REGION_SET_MAX_DEPTH + 1)];
+};
+
+/** Copies the region that contains gpa; false if there is none. region may be NULL. */
+bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
+			       struct addrspace_region *region);
+/** Copies the first region that ends above gpa; false if there is none. region may be NULL. */
+bool addrspace_region_set_next(const struct addrspace *as, uint64_t gpa,
+			       struct addrspace_region *region);
+/** True if some region overlaps [gpa, end). */
+bool addrspace_region_set_overlaps(const struct addrspace *as, uint64_t gpa, uint64_t end);
+/** True if every byte of [gpa, end) lies in some region. */
+bool addrspace_region_set_contains(const struct addrspace *as, uint64_t gpa, uint64_t end);
+/** The lowest multiple of alignment >= hint such that size bytes from it hold no region and end at
+ * or below limit; false if none. */
+bool addrspace_region_set_find_gap(const struct addrspace *as, uint64_t hint, uint64_t size,
+				   uint64_t alignment, uint64_t limit, uint64_t *gpa);
+
+/**
+ * Takes the nodes that the next change needs, and no more than it may need. Each returns 0 or the
+ * error of the allocation (then nothing is held). The reserve must be released after the change.
+ *
+ * reserve_replace: for addrspace_region_set_replace(gpa, end, region). region NULL: for a removal;
+ * takes nothing, and so cannot fail, unless [gpa, end) lies strictly inside one region.
+ * reserve_protect: for addrspace_region_set_protect(gpa, end, permissions).
+ */
+int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
+					 const struct addrspace_region *region,
+					 struct region_reserve *reserve);
+int addrspace_region_set_reserve_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
+					 unsigned permissions, struct region_reserve *reserve);
+/** Gives back the nodes that were not used. */
+void addrspace_region_set_release(struct addrspace *as, struct region_reserve *reserve);
+
+/**
+ * Removes [gpa, end) from the set, cutting regions at both ends, and if region is not NULL puts it
+ * there (region->gpa == gpa, region->gpa + region->size == end), merging it with equal neighbours.
+ * Cannot fail.
+ */
+void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
+				  const struct addrspace_region *region,
+				  struct region_reserve *reserve);
+/** Gives [gpa, end), which is all regions, these permissions, splitting at the ends and merging
+ * what became equal. Cannot fail. */
+void addrspace_region_set_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
+				  unsigned permissions, struct region_reserve *reserve);
+/** Empties the set and frees its nodes. */
+void addrspace_region_set_clear(struct addrspace *as);
+
+/**
+ * Checks the set's own shape: order, no overlap, no mergeable neighbours, keys, gaps, fill, counts.
+ * @return NULL, or a constant sentence; *gpa is where.
+ */
+const char *addrspace_region_set_verify(const struct addrspace *as, uint64_t *gpa);
+
+#endif
