@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The space as text: each region, and below it the runs of leaves that back it. */
+#include "compiler.h"
 #include "lock.h"
 #include "page_table.h"
 #include "range.h"
@@ -14,26 +15,26 @@ struct line {
 	char text[LINE_CAPACITY + 1];
 };
 
-static void put_char(struct line *line, char character)
+static RARELY void put_char(struct line *line, char character)
 {
 	if (line->length < LINE_CAPACITY)
 		line->text[line->length++] = character;
 }
 
-static void put_text(struct line *line, const char *text)
+static RARELY void put_text(struct line *line, const char *text)
 {
 	while (*text)
 		put_char(line, *text++);
 }
 
-static void put_hex(struct line *line, uint64_t value, unsigned digits)
+static RARELY void put_hex(struct line *line, uint64_t value, unsigned digits)
 {
 	put_text(line, "0x");
 	while (digits--)
 		put_char(line, "0123456789abcdef"[value >> (4 * digits) & 0xf]);
 }
 
-static void put_decimal(struct line *line, uint64_t value)
+static RARELY void put_decimal(struct line *line, uint64_t value)
 {
 	uint64_t unit = 1;
 
@@ -44,7 +45,7 @@ static void put_decimal(struct line *line, uint64_t value)
 }
 
 /** A size in the largest unit that divides it. */
-static void put_size(struct line *line, uint64_t size)
+static RARELY void put_size(struct line *line, uint64_t size)
 {
 	static const char units[][6] = {" B", " KiB", " MiB", " GiB", " TiB"};
 	unsigned unit = 0;
@@ -57,8 +58,8 @@ static void put_size(struct line *line, uint64_t size)
 	put_text(line, units[unit]);
 }
 
-static void put_attributes(struct line *line, unsigned permissions,
-			   enum addrspace_memory_type memory_type)
+static RARELY void put_attributes(struct line *line, unsigned permissions,
+				  enum addrspace_memory_type memory_type)
 {
 	static const char types[][16] = {"write-back", "non-cacheable", "device", "write-through"};
 
@@ -69,14 +70,14 @@ static void put_attributes(struct line *line, unsigned permissions,
 	put_text(line, types[memory_type]);
 }
 
-static void end_line(struct line *line)
+static RARELY void end_line(struct line *line)
 {
 	line->text[line->length] = '\0';
 	line->print(line->print_ctx, line->text);
 	line->length = 0;
 }
 
-static void dump_heading(struct line *line, const struct addrspace *as)
+static RARELY void dump_heading(struct line *line, const struct addrspace *as)
 {
 	put_text(line, as->format->name);
 	put_text(line, ", ");
@@ -89,7 +90,7 @@ static void dump_heading(struct line *line, const struct addrspace *as)
 	end_line(line);
 }
 
-static void dump_region(struct line *line, const struct addrspace_region *region)
+static RARELY void dump_region(struct line *line, const struct addrspace_region *region)
 {
 	put_hex(line, region->gpa, 15);
 	put_char(line, '-');
@@ -108,7 +109,7 @@ static void dump_region(struct line *line, const struct addrspace_region *region
 	end_line(line);
 }
 
-static void dump_run(struct line *line, const struct addrspace_run *run)
+static RARELY void dump_run(struct line *line, const struct addrspace_run *run)
 {
 	put_text(line, "  ");
 	put_hex(line, run->gpa, 15);
@@ -125,8 +126,8 @@ static void dump_run(struct line *line, const struct addrspace_run *run)
 
 /** The runs of one region; leaves end at its end, a run of equal leaves may go on in its neighbour.
  */
-static void dump_runs(struct line *line, const struct addrspace *as,
-		      const struct addrspace_region *region)
+static RARELY void dump_runs(struct line *line, const struct addrspace *as,
+			     const struct addrspace_region *region)
 {
 	struct addrspace_run run;
 	uint64_t gpa = region->gpa;

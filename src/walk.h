@@ -22,12 +22,10 @@
 #ifndef ADDRSPACE_SRC_WALK_H
 #define ADDRSPACE_SRC_WALK_H
 
+#include "compiler.h"
 #include "entry.h"
 #include "entry_format.h"
 #include "page_table.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define NEVER_INLINE  __attribute__((noinline))
 
 /** For our own mistakes only: nothing that guest or embedder pass can get here. */
 #define WALK_ASSERT(condition)                                                                     \
@@ -81,7 +79,7 @@ ALWAYS_INLINE uint64_t table_boundary(const struct addrspace *as, uint64_t gpa, 
 	return level == root_level(as) ? end : next_boundary(gpa, level_size(level + 1), end);
 }
 
-ALWAYS_INLINE void walk_start(struct walk *walk, const struct addrspace *as, uint64_t *table,
+static inline void walk_start(struct walk *walk, const struct addrspace *as, uint64_t *table,
 			      unsigned level, uint64_t gpa, uint64_t end)
 {
 	walk->as = as;
@@ -138,7 +136,7 @@ ALWAYS_INLINE void walk_store(struct walk *walk, uint64_t *slot, uint64_t entry)
 }
 
 /** Cleans the slots stored to, for walkers that do not snoop. */
-ALWAYS_INLINE void walk_sync(struct walk *walk)
+static inline void walk_sync(struct walk *walk)
 {
 	const struct paging_handler *handler = walk->as->handler;
 
@@ -148,7 +146,7 @@ ALWAYS_INLINE void walk_sync(struct walk *walk)
 	walk->touched = NULL;
 }
 
-ALWAYS_INLINE void walk_descend(struct walk *walk, uint64_t *table)
+static inline void walk_descend(struct walk *walk, uint64_t *table)
 {
 	walk_sync(walk);
 	walk->table_end = walk_slot_end(walk);
@@ -157,7 +155,7 @@ ALWAYS_INLINE void walk_descend(struct walk *walk, uint64_t *table)
 }
 
 /** Goes up one table, behind the slot it came from; false if it stands in the topmost one. */
-ALWAYS_INLINE bool walk_ascend(struct walk *walk)
+static inline bool walk_ascend(struct walk *walk)
 {
 	walk_sync(walk);
 	if (walk->level == walk->top)
@@ -174,7 +172,7 @@ ALWAYS_INLINE uint64_t *walk_left_slot(const struct walk *walk)
 }
 
 /** Goes up until there is something left to do; false at the end of the range. */
-ALWAYS_INLINE bool walk_leave(struct walk *walk)
+static inline bool walk_leave(struct walk *walk)
 {
 	do {
 		if (!walk_ascend(walk))

@@ -142,7 +142,7 @@ static int build_empty_table(struct builder *builder, unsigned level, uint64_t g
 }
 
 /** Zeroes what an unfinished build has not written, so that it can be walked and freed. */
-static void build_zero_rest(struct walk *walk)
+static RARELY void build_zero_rest(struct walk *walk)
 {
 	do {
 		uint64_t *slot = walk_slot(walk);
@@ -170,21 +170,16 @@ static struct walk_owner builder_owner(const struct page_table_fill *fill)
 	return (struct walk_owner){.gpa = fill->gpa, .end = fill->end, .cookie = fill->cookie};
 }
 
-/**
- * Builds a private table, whose slots are at level, and all below it for [gpa, end). *entry is live
- * as it stands: whoever links it publishes all of it. On failure nothing is left.
- */
-static NEVER_INLINE int build_table(struct builder *builder, unsigned level, uint64_t gpa,
-				    uint64_t end, uint64_t *entry)
+/** Builds below *entry, a private table whose slots are at level, for [gpa, end). On failure the
+ * rest is zeroed. */
+static NEVER_INLINE int fill_table(struct builder *builder, unsigned level, uint64_t gpa,
+				   uint64_t end, uint64_t entry)
 {
 	struct addrspace *as = builder->as;
-	struct walk_owner owner = builder_owner(builder->fill);
 	struct walk walk;
-	int error = build_empty_table(builder, level, gpa, end, entry);
+	int error;
 
-	if (error)
-		return error;
-	walk_start(&walk, as, entry_table(as, *entry), level, gpa, end);
+	walk_start(&walk, as, entry_table(as, entry), level, gpa, end);
 	for (;;) {
 		while (walk.gpa < walk.table_end) {
 			uint64_t *slot = walk_slot(&walk);
@@ -209,13 +204,38 @@ static NEVER_INLINE int build_table(struct builder *builder, unsigned level, uin
 	}
 undo:
 	build_zero_rest(&walk);
-	free_tree(as, ENTRY_FORMAT.address(*entry), level, gpa, true, &owner);
+	return error;
+}
+
+/** Frees what a build took. */
+static RARELY void build_undo(const struct builder *builder, unsigned level, uint64_t gpa,
+			      uint64_t entry)
+{
+	struct walk_owner owner = builder_owner(builder->fill);
+
+	free_tree(builder->as, ENTRY_FORMAT.address(entry), level, gpa, true, &owner);
+}
+
+/**
+ * Builds a private table, whose slots are at level, and all below it for [gpa, end). *entry is live
+ * as it stands: whoever links it publishes all of it. On failure nothing is left.
+ */
+static int build_table(struct builder *builder, unsigned level, uint64_t gpa, uint64_t end,
+		       uint64_t *entry)
+{
+	int error = build_empty_table(builder, level, gpa, end, entry);
+
+	if (error)
+		return error;
+	error = fill_table(builder, level, gpa, end, *entry);
+	if (error)
+		build_undo(builder, level, gpa, *entry);
 	return error;
 }
 
 /** What goes into one slot at level for [gpa, end), which lies in that slot. */
-static int build_entry(struct builder *builder, unsigned level, uint64_t gpa, uint64_t end,
-		       uint64_t *entry)
+static NEVER_INLINE int build_entry(struct builder *builder, unsigned level, uint64_t gpa,
+				    uint64_t end, uint64_t *entry)
 {
 	if (!builder_has_leaves(builder, level) || end - gpa != level_size(level))
 		return build_table(builder, level - 1, gpa, end, entry);
@@ -240,7 +260,7 @@ static uint64_t activated_entry(const struct addrspace *as, uint64_t entry, unsi
 }
 
 /** Takes down what map_prepare() hung up in [fill->gpa, end). */
-static void map_abort(struct addrspace *as, const struct page_table_fill *fill, uint64_t end)
+static RARELY void map_abort(struct addrspace *as, const struct page_table_fill *fill, uint64_t end)
 {
 	struct walk_owner owner = builder_owner(fill);
 	struct walk walk;
@@ -344,38 +364,42 @@ static void walk_map_commit(struct addrspace *as, const struct page_table_fill *
 	cpu_publish_entries();
 }
 
-/** Finds the deepest slot or table that holds the whole range, and builds the range's new content
- * for it. */
+/** The level of the deepest slot that holds the whole range and is not a table it covers only in
+ * part; above the root if none does. */
+static NEVER_INLINE unsigned shadow_level(const struct addrspace *as,
+					  const struct page_table_fill *fill)
+{
+	const uint64_t *table = frame_pointer(as, as->root_hpa);
+
+	for (unsigned level = root_level(as);; level--) {
+		uint64_t size = level_size(level);
+		uint64_t entry = entry_read(&table[slot_index(as, fill->gpa, level)]);
+
+		if (next_boundary(fill->gpa, size, fill->end) != fill->end)
+			return level + 1;
+		if (!entry || !ENTRY_FORMAT.is_table(entry, level) || fill->end - fill->gpa == size)
+			return level;
+		table = entry_table(as, entry);
+	}
+}
+
+/** Builds the range's new content: for a slot, or as a second root if the range spans several of
+ * its entries. */
 static int walk_shadow_build(struct addrspace *as, const struct page_table_fill *fill,
 			     struct page_table_shadow *shadow)
 {
 	struct builder builder;
-	struct walk walk;
 	int error;
 
 	builder_start(&builder, as, fill);
 	error = builder_charge(&builder);
 	if (error)
 		return error;
-	walk_start_root(&walk, as, fill->gpa, fill->end);
-	for (;;) {
-		uint64_t entry = entry_read(walk_slot(&walk));
-
-		if (walk_slot_end(&walk) != fill->end) {
-			shadow->level = walk.level + 1;
-			error = build_table(&builder, walk.level, fill->gpa, fill->end,
-					    &shadow->entry);
-			break;
-		}
-		if (!entry || !ENTRY_FORMAT.is_table(entry, walk.level) ||
-		    walk_covers_slot(&walk)) {
-			shadow->level = walk.level;
-			error = build_entry(&builder, walk.level, fill->gpa, fill->end,
-					    &shadow->entry);
-			break;
-		}
-		walk_descend(&walk, entry_table(as, entry));
-	}
+	shadow->level = shadow_level(as, fill);
+	if (shadow->level > root_level(as))
+		error = build_table(&builder, root_level(as), fill->gpa, fill->end, &shadow->entry);
+	else
+		error = build_entry(&builder, shadow->level, fill->gpa, fill->end, &shadow->entry);
 	if (error)
 		builder_uncharge(&builder);
 	return error;

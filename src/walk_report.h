@@ -44,7 +44,8 @@ static bool walk_leaf(const struct addrspace *as, uint64_t gpa, struct addrspace
 	return true;
 }
 
-static bool walk_next_run(const struct addrspace *as, uint64_t gpa, struct addrspace_run *run)
+static RARELY bool walk_next_run(const struct addrspace *as, uint64_t gpa,
+				 struct addrspace_run *run)
 {
 	struct walk walk;
 
@@ -74,7 +75,7 @@ static bool walk_next_run(const struct addrspace *as, uint64_t gpa, struct addrs
 	return run->size != 0;
 }
 
-static void walk_count(const struct addrspace *as, struct addrspace_statistics *statistics)
+static RARELY void walk_count(const struct addrspace *as, struct addrspace_statistics *statistics)
 {
 	uint64_t leaves[PAGE_TABLE_MAX_LEAF + 1] = {0};
 	struct walk walk;
@@ -138,6 +139,17 @@ static const char *check_empty(struct checker *checker, uint64_t gpa, uint64_t e
 		       : NULL;
 }
 
+/** The handler's two directions against each other. */
+static const char *check_pointer(const struct addrspace *as, uint64_t hpa)
+{
+	const struct paging_handler *handler = as->handler;
+
+	if (!handler->virtual_to_physical ||
+	    handler->virtual_to_physical(as->handler_ctx, frame_pointer(as, hpa)) == hpa)
+		return NULL;
+	return "virtual_to_physical does not lead back to a table's address";
+}
+
 static const char *check_table(const struct checker *checker, uint64_t entry, unsigned level)
 {
 	const char *what = ENTRY_FORMAT.defect(checker->as->cpu_features, entry, level);
@@ -146,7 +158,7 @@ static const char *check_table(const struct checker *checker, uint64_t entry, un
 		return what;
 	if (ENTRY_FORMAT.address(entry) & checker->as->frame_forbidden)
 		return "a table lies beyond the host's width";
-	return NULL;
+	return check_pointer(checker->as, ENTRY_FORMAT.address(entry));
 }
 
 /** A leaf against its region. */
@@ -215,7 +227,7 @@ static bool report_defect(struct addrspace_defect *defect, const struct walk *wa
 	return false;
 }
 
-static bool walk_verify(const struct addrspace *as, struct addrspace_defect *defect)
+static RARELY bool walk_verify(const struct addrspace *as, struct addrspace_defect *defect)
 {
 	struct checker checker = {.as = as};
 	unsigned filled = 0; /* bit n: the current table at level n holds something */
@@ -224,6 +236,8 @@ static bool walk_verify(const struct addrspace *as, struct addrspace_defect *def
 
 	checker_seek_mandatory(&checker, 0);
 	walk_start_root(&walk, as, 0, as->gpa_limit);
+	if (check_pointer(as, as->root_hpa))
+		return report_defect(defect, &walk, 0, check_pointer(as, as->root_hpa));
 	for (;;) {
 		while (walk.gpa < walk.table_end) {
 			uint64_t entry = entry_read(walk_slot(&walk));

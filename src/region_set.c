@@ -1,0 +1,1139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Levels count from the leaves: 0 is a leaf, region_depth - 1 the root.
+ *
+ *     node, 4 KiB:  count | 15 samples | 124 records of 32 bytes, sorted by start
+ *
+ * The samples repeat the starts of records 8, 16, ... 120, so that a search reads two lines of
+ * samples and then one group of eight records, without a branch that depends on the data. What is
+ * unused has a start of all ones, which is below no key.
+ *
+ * An inner record tells where the first region of its child starts, where the last one ends, and
+ * the largest gap between two regions inside. The gaps between children follow from neighbouring
+ * records. All of it is exact at all times, between two changes.
+ */
+#include "region_set.h"
+
+#include "memory.h"
+
+#include "frames.h"
+
+#define NODE_RECORDS       124u
+#define NODE_SAMPLES       15u
+#define SAMPLE_STRIDE      8u
+#define NODE_MERGE_RECORDS (NODE_RECORDS * 3 / 4)
+#define START_UNUSED       UINT64_MAX
+/** No space of any format is larger. */
+#define GPA_END_LARGEST (UINT64_C(1) << 59)
+
+#define ATTRIBUTE_BITS      16
+#define ATTRIBUTE_MASK      UINT64_C(0xffff)
+#define PERMISSIONS_MASK    UINT64_C(0x7)
+#define MEMORY_TYPE_SHIFT   3
+#define MEMORY_TYPE_MASK    UINT64_C(0xf)
+#define BACKEND_KIND_SHIFT  7
+#define BACKEND_KIND_MASK   UINT64_C(0xf)
+#define BACKEND_POPULATE    (UINT64_C(1) << 11)
+#define RESERVE_NODES_LIMIT (sizeof(((struct region_reserve *)0)->hpa) / sizeof(uint64_t))
+
+/* Steps that follow one another do not need their stack at the same time: inlined, they would. */
+#define OUT_OF_LINE __attribute__((noinline))
+
+struct leaf_record {
+	uint64_t start;
+	uint64_t pages_and_attributes;
+	uint64_t cookie;
+	uint64_t linear_offset;
+};
+
+struct inner_record {
+	uint64_t start;
+	uint64_t end;
+	uint64_t largest_gap;
+	uint64_t child_hpa;
+};
+
+union record {
+	uint64_t start;
+	struct leaf_record leaf;
+	struct inner_record inner;
+};
+
+struct region_node {
+	uint32_t count;
+	uint32_t zero;
+	uint64_t samples[NODE_SAMPLES];
+	union record records[NODE_RECORDS];
+};
+
+_Static_assert(sizeof(struct region_node) == ADDRSPACE_PAGE_SIZE, "a node is one frame");
+_Static_assert(GPA_END_LARGEST >> PAGE_SHIFT << ATTRIBUTE_BITS >> ATTRIBUTE_BITS ==
+		       GPA_END_LARGEST >> PAGE_SHIFT,
+	       "the largest region's pages fit above the attributes");
+_Static_assert(RESERVE_NODES_LIMIT >= 2 * (REGION_SET_MAX_DEPTH + 1), "two paths fit a reserve");
+
+/** A way from the root to a place in a leaf: the nodes, and which record of each. */
+struct region_path {
+	struct region_node *node[REGION_SET_MAX_DEPTH];
+	uint8_t slot[REGION_SET_MAX_DEPTH];
+};
+
+/** A replacement, widened to the neighbours that the new region merges with. */
+struct region_change {
+	uint64_t gpa;
+	uint64_t end;
+	unsigned insertions; /* records that come on top */
+};
+
+static uint64_t leaf_end(const struct leaf_record *record)
+{
+	return record->start + (record->pages_and_attributes >> ATTRIBUTE_BITS << PAGE_SHIFT);
+}
+
+static void leaf_set_range(struct leaf_record *record, uint64_t start, uint64_t end)
+{
+	record->start = start;
+	record->pages_and_attributes = (end - start) >> PAGE_SHIFT << ATTRIBUTE_BITS |
+				       (record->pages_and_attributes & ATTRIBUTE_MASK);
+}
+
+static uint64_t leaf_permissions(const struct leaf_record *record)
+{
+	return record->pages_and_attributes & PERMISSIONS_MASK;
+}
+
+static bool leaf_attributes_equal(const struct leaf_record *a, const struct leaf_record *b)
+{
+	return !((a->pages_and_attributes ^ b->pages_and_attributes) & ATTRIBUTE_MASK) &&
+	       a->cookie == b->cookie && a->linear_offset == b->linear_offset;
+}
+
+static void pack(const struct addrspace_region *region, struct leaf_record *record)
+{
+	uint64_t attributes = region->permissions & PERMISSIONS_MASK;
+
+	attributes |= (uint64_t)region->memory_type << MEMORY_TYPE_SHIFT;
+	attributes |= (uint64_t)region->backend.kind << BACKEND_KIND_SHIFT;
+	record->linear_offset = 0;
+	if (region->backend.kind == ADDRSPACE_LINEAR)
+		record->linear_offset = region->backend.u.linear.offset;
+	else if (region->backend.u.alloc.populate)
+		attributes |= BACKEND_POPULATE;
+	record->cookie = region->cookie;
+	record->pages_and_attributes = attributes;
+	leaf_set_range(record, region->gpa, region->gpa + region->size);
+}
+
+static void unpack(const struct leaf_record *record, struct addrspace_region *region)
+{
+	uint64_t attributes = record->pages_and_attributes;
+
+	region->gpa = record->start;
+	region->size = attributes >> ATTRIBUTE_BITS << PAGE_SHIFT;
+	region->permissions = (unsigned)(attributes & PERMISSIONS_MASK);
+	region->memory_type =
+		(enum addrspace_memory_type)(attributes >> MEMORY_TYPE_SHIFT & MEMORY_TYPE_MASK);
+	region->cookie = record->cookie;
+	region->backend.kind =
+		(enum addrspace_backend_kind)(attributes >> BACKEND_KIND_SHIFT & BACKEND_KIND_MASK);
+	region->backend.u.linear.offset = record->linear_offset;
+	if (region->backend.kind == ADDRSPACE_ALLOC)
+		region->backend.u.alloc.populate = (attributes & BACKEND_POPULATE) != 0;
+}
+
+static uint64_t record_end(const union record *record, unsigned level)
+{
+	return level ? record->inner.end : leaf_end(&record->leaf);
+}
+
+/** How many of the node's records start below key. */
+static inline unsigned rank(const struct region_node *node, uint64_t key)
+{
+	const uint64_t *samples = node->samples;
+	unsigned group = 0;
+	unsigned below = 0;
+	unsigned first;
+
+	/* Five and four at a time: sums of their own, and no loop to speak of. */
+	for (unsigned i = 0; i < NODE_SAMPLES; i += 5)
+		group += (unsigned)(samples[i] < key) + (samples[i + 1] < key) +
+			 (samples[i + 2] < key) + (samples[i + 3] < key) + (samples[i + 4] < key);
+	/* The last group has four records: take the four before it too, which are below. */
+	first = group * SAMPLE_STRIDE;
+	if (first > NODE_RECORDS - SAMPLE_STRIDE)
+		first = NODE_RECORDS - SAMPLE_STRIDE;
+	for (const union record *record = &node->records[first];
+	     record < &node->records[first + SAMPLE_STRIDE]; record += 4)
+		below += (unsigned)(record[0].start < key) + (record[1].start < key) +
+			 (record[2].start < key) + (record[3].start < key);
+	return first + below;
+}
+
+static struct region_node *child_of(const struct addrspace *as, const struct region_node *node,
+				    unsigned slot)
+{
+	return frame_pointer(as, node->records[slot].inner.child_hpa);
+}
+
+static unsigned slots_back(unsigned slot, unsigned count)
+{
+	return slot > count ? slot - count : 0;
+}
+
+/* Ways through a tree that is not empty. */
+
+/** To the leaf where a record that starts at key belongs: slot[0] is its place, the records that
+ * start below key are before it, and if any does, one is in this very leaf. */
+static OUT_OF_LINE void seek(const struct addrspace *as, uint64_t key, struct region_path *path)
+{
+	struct region_node *node = frame_pointer(as, as->region_root);
+	unsigned level = as->region_depth - 1;
+
+	for (;; level--) {
+		unsigned below = rank(node, key);
+
+		path->node[level] = node;
+		path->slot[level] = (uint8_t)(level ? slots_back(below, 1) : below);
+		if (!level)
+			return;
+		node = child_of(as, node, path->slot[level]);
+	}
+}
+
+/** The last record before the path's place, or NULL at the start of the set. */
+static struct leaf_record *record_before(const struct region_path *path)
+{
+	return path->slot[0] ? &path->node[0]->records[path->slot[0] - 1].leaf : NULL;
+}
+
+static struct leaf_record *record_at(const struct region_path *path)
+{
+	return &path->node[0]->records[path->slot[0]].leaf;
+}
+
+/** From a place behind a leaf's last record to the next leaf's first; false at the end. */
+static OUT_OF_LINE bool step_to_record(const struct addrspace *as, struct region_path *path)
+{
+	unsigned level = 0;
+
+	while (path->slot[level] >= path->node[level]->count) {
+		if (++level == as->region_depth)
+			return false;
+		path->slot[level]++;
+	}
+	for (; level; level--) {
+		path->node[level - 1] = child_of(as, path->node[level], path->slot[level]);
+		path->slot[level - 1] = 0;
+	}
+	return true;
+}
+
+/** To the first record that ends above gpa; false if there is none, also in an empty tree. */
+static OUT_OF_LINE bool seek_ending_above(const struct addrspace *as, uint64_t gpa,
+					  struct region_path *path)
+{
+	uint64_t hpa = as->region_root;
+
+	if (gpa >= GPA_END_LARGEST)
+		return false;
+	for (unsigned level = as->region_depth; level--;) {
+		struct region_node *node = frame_pointer(as, hpa);
+		unsigned slot = rank(node, gpa + 1);
+
+		if (slot && record_end(&node->records[slot - 1], level) > gpa)
+			slot--;
+		if (slot == node->count)
+			return false;
+		path->node[level] = node;
+		path->slot[level] = (uint8_t)slot;
+		hpa = node->records[slot].inner.child_hpa;
+	}
+	return as->region_depth != 0;
+}
+
+/** The end of the first region, from the path's on, that is followed by size free bytes, or of the
+ * last region. */
+static uint64_t end_before_gap(const struct addrspace *as, struct region_path *path, uint64_t size)
+{
+	unsigned level = 0;
+
+	for (;;) {
+		const struct region_node *node = path->node[level];
+		unsigned slot = path->slot[level];
+		uint64_t end = record_end(&node->records[slot], level);
+
+		if (slot + 1 == node->count) {
+			if (++level == as->region_depth)
+				return end;
+			continue;
+		}
+		if (node->records[slot + 1].start - end >= size)
+			return end;
+		path->slot[level]++;
+		while (level &&
+		       path->node[level]->records[path->slot[level]].inner.largest_gap >= size) {
+			path->node[level - 1] = child_of(as, path->node[level], path->slot[level]);
+			path->slot[--level] = 0;
+		}
+	}
+}
+
+/* Nodes. */
+
+static struct region_node *take_node(struct addrspace *as, struct region_reserve *reserve,
+				     uint64_t *hpa)
+{
+	struct region_node *node;
+
+	*hpa = reserve->hpa[--reserve->count];
+	node = frame_pointer(as, *hpa);
+	memset(node, 0xff, sizeof(*node));
+	node->count = 0;
+	node->zero = 0;
+	as->region_nodes++;
+	return node;
+}
+
+static void free_node(struct addrspace *as, uint64_t hpa)
+{
+	as->region_nodes--;
+	addrspace_frame_free_kind(as, ADDRSPACE_FRAME_REGION_NODE, hpa);
+}
+
+static uint64_t node_hpa(const struct addrspace *as, const struct region_path *path, unsigned level)
+{
+	if (level + 1 == as->region_depth)
+		return as->region_root;
+	return path->node[level + 1]->records[path->slot[level + 1]].inner.child_hpa;
+}
+
+/** After the records from slot on have moved or changed. */
+static OUT_OF_LINE void refresh_samples(struct region_node *node, unsigned slot)
+{
+	for (unsigned i = slots_back(slot, 1) / SAMPLE_STRIDE; i < NODE_SAMPLES; i++)
+		node->samples[i] = node->records[(i + 1) * SAMPLE_STRIDE].start;
+}
+
+static OUT_OF_LINE void place_record(struct region_node *node, unsigned slot,
+				     const union record *record)
+{
+	union record *place = &node->records[slot];
+
+	memmove(place + 1, place, (node->count - slot) * sizeof(*place));
+	*place = *record;
+	node->count++;
+	refresh_samples(node, slot);
+}
+
+static void set_start(struct region_node *node, unsigned slot, uint64_t start)
+{
+	node->records[slot].start = start;
+	if (slot && slot % SAMPLE_STRIDE == 0)
+		node->samples[slot / SAMPLE_STRIDE - 1] = start;
+}
+
+static void overwrite_record(struct region_node *node, unsigned slot, const union record *record)
+{
+	node->records[slot] = *record;
+	set_start(node, slot, record->start);
+}
+
+/** Takes records [from, to) out. */
+static OUT_OF_LINE void close_records(struct region_node *node, unsigned from, unsigned to)
+{
+	unsigned count = node->count - (to - from);
+
+	memmove(&node->records[from], &node->records[to],
+		(node->count - to) * sizeof(node->records[0]));
+	for (unsigned i = count; i < node->count; i++)
+		node->records[i].start = START_UNUSED;
+	node->count = count;
+	refresh_samples(node, from);
+}
+
+/** The largest gap between two of the records [first, last], or inside one of them; or the first
+ * one met of at least enough. */
+static OUT_OF_LINE uint64_t largest_gap(const struct region_node *node, unsigned level,
+					unsigned first, unsigned last, uint64_t enough)
+{
+	uint64_t largest = 0;
+
+	if (last >= node->count)
+		last = node->count - 1;
+	for (unsigned i = first; i <= last && largest < enough; i++) {
+		const union record *record = &node->records[i];
+
+		if (level && record->inner.largest_gap > largest)
+			largest = record->inner.largest_gap;
+		if (i < last && record[1].start - record_end(record, level) > largest)
+			largest = record[1].start - record_end(record, level);
+	}
+	return largest;
+}
+
+/** The largest gap that a change of this record alone can change. */
+static uint64_t gap_around(const struct region_node *node, unsigned level, unsigned slot)
+{
+	return largest_gap(node, level, slots_back(slot, 1), slot + 1, UINT64_MAX);
+}
+
+static void summarize(const struct region_node *node, unsigned level, uint64_t hpa,
+		      union record *summary)
+{
+	summary->inner.start = node->records[0].start;
+	summary->inner.end = record_end(&node->records[node->count - 1], level);
+	summary->inner.largest_gap = largest_gap(node, level, 0, node->count, UINT64_MAX);
+	summary->inner.child_hpa = hpa;
+}
+
+/**
+ * Carries a change of the path's node at this level up, as far as it shows. lost is the largest gap
+ * at the place of the change before it, gained after it: only if the largest of all may have gone
+ * are the others looked at.
+ */
+static OUT_OF_LINE void propagate(struct addrspace *as, struct region_path *path, unsigned level,
+				  uint64_t lost, uint64_t gained)
+{
+	for (; level + 1 < as->region_depth; level++) {
+		const struct region_node *node = path->node[level];
+		struct region_node *parent = path->node[level + 1];
+		unsigned slot = path->slot[level + 1];
+		struct inner_record *record = &parent->records[slot].inner;
+		uint64_t start = node->records[0].start;
+		uint64_t end = record_end(&node->records[node->count - 1], level);
+		uint64_t gap = record->largest_gap;
+
+		if (gained >= gap)
+			gap = gained;
+		else if (lost >= gap)
+			gap = largest_gap(node, level, 0, node->count, gap);
+		if (record->start == start && record->end == end && record->largest_gap == gap)
+			return;
+		lost = gap_around(parent, level + 1, slot);
+		record->end = end;
+		record->largest_gap = gap;
+		set_start(parent, slot, start);
+		gained = gap_around(parent, level + 1, slot);
+	}
+}
+
+/* One record comes. */
+
+/**
+ * How many records the full node at this level keeps when one more comes at slot. At the ends of
+ * the set the new record gets a node of its own, so that nodes are full after insertions in order.
+ * Near the ends of a node, most of the room is made where the next record will probably come: order
+ * also fills the middle of the set well.
+ */
+static unsigned split_point(const struct addrspace *as, const struct region_path *path,
+			    unsigned level, unsigned slot)
+{
+	bool first = level == 0 && slot == 0;
+	bool last = slot == NODE_RECORDS;
+
+	for (unsigned above = level + 1; above < as->region_depth; above++) {
+		first = first && path->slot[above] == 0;
+		last = last && path->slot[above] + 1u == path->node[above]->count;
+	}
+	if (first || last)
+		return slot;
+	if (slot > NODE_RECORDS * 7 / 8)
+		return NODE_RECORDS * 3 / 4;
+	return slot < NODE_RECORDS / 8 ? NODE_RECORDS / 4 : NODE_RECORDS / 2;
+}
+
+/** Puts *record into the full node or the new one to its right. Then *left is the node's record for
+ * its parent and *record the new one's. */
+static OUT_OF_LINE void split_node(struct addrspace *as, const struct region_path *path,
+				   unsigned level, unsigned slot, union record *record,
+				   union record *left, struct region_reserve *reserve)
+{
+	struct region_node *node = path->node[level];
+	unsigned kept = split_point(as, path, level, slot);
+	uint64_t new_hpa;
+	struct region_node *new_node = take_node(as, reserve, &new_hpa);
+
+	memcpy(new_node->records, &node->records[kept],
+	       (NODE_RECORDS - kept) * sizeof(node->records[0]));
+	new_node->count = NODE_RECORDS - kept;
+	refresh_samples(new_node, 0);
+	close_records(node, kept, NODE_RECORDS);
+	if (slot <= kept && kept < NODE_RECORDS)
+		place_record(node, slot, record);
+	else
+		place_record(new_node, slot - kept, record);
+	summarize(node, level, node_hpa(as, path, level), left);
+	summarize(new_node, level, new_hpa, record);
+}
+
+static void grow_root(struct addrspace *as, const union record *left, const union record *right,
+		      struct region_reserve *reserve)
+{
+	struct region_node *root = take_node(as, reserve, &as->region_root);
+
+	place_record(root, 0, left);
+	place_record(root, 1, right);
+	as->region_depth++;
+}
+
+static void insert_at(struct addrspace *as, struct region_path *path, union record *record,
+		      struct region_reserve *reserve)
+{
+	unsigned level = 0;
+	unsigned slot = path->slot[0];
+	unsigned before;
+	uint64_t lost;
+	uint64_t gained;
+	union record left;
+
+	/* Above the leaf, a record comes together with a new record for its left neighbour. */
+	while (path->node[level]->count == NODE_RECORDS) {
+		if (level)
+			overwrite_record(path->node[level], slot - 1, &left);
+		split_node(as, path, level, slot, record, &left, reserve);
+		if (++level == as->region_depth) {
+			grow_root(as, &left, record, reserve);
+			return;
+		}
+		slot = path->slot[level] + 1;
+	}
+	before = slots_back(slot, 2);
+	lost = largest_gap(path->node[level], level, before, slot, UINT64_MAX);
+	if (level)
+		overwrite_record(path->node[level], slot - 1, &left);
+	place_record(path->node[level], slot, record);
+	gained = largest_gap(path->node[level], level, before, slot + 1, UINT64_MAX);
+	propagate(as, path, level, lost, gained);
+}
+
+/** *record serves as working space too. */
+static OUT_OF_LINE void insert(struct addrspace *as, struct region_path *path, union record *record,
+			       struct region_reserve *reserve)
+{
+	as->region_count++;
+	if (as->region_depth) {
+		seek(as, record->start, path);
+		insert_at(as, path, record, reserve);
+		return;
+	}
+	place_record(take_node(as, reserve, &as->region_root), 0, record);
+	as->region_depth = 1;
+}
+
+/** Other contents for the path's leaf's record at slot, which stays between its neighbours. */
+static void rewrite(struct addrspace *as, struct region_path *path, unsigned slot,
+		    const union record *record)
+{
+	uint64_t lost = gap_around(path->node[0], 0, slot);
+
+	overwrite_record(path->node[0], slot, record);
+	propagate(as, path, 0, lost, gap_around(path->node[0], 0, slot));
+}
+
+/* Records go. */
+
+/** Moves the records of child slot + 1 into child slot if together they leave room. What the parent
+ * tells of them to its own parent stays the same. */
+static OUT_OF_LINE bool merge_children(struct addrspace *as, struct region_node *parent,
+				       unsigned slot)
+{
+	struct inner_record *record = &parent->records[slot].inner;
+	const struct inner_record *next = &parent->records[slot + 1].inner;
+	struct region_node *left;
+	const struct region_node *right;
+	unsigned count;
+
+	if (slot + 1 >= parent->count)
+		return false;
+	left = child_of(as, parent, slot);
+	right = child_of(as, parent, slot + 1);
+	count = left->count;
+	if (count + right->count > NODE_MERGE_RECORDS)
+		return false;
+	memcpy(&left->records[count], right->records, right->count * sizeof(right->records[0]));
+	left->count += right->count;
+	refresh_samples(left, count);
+	if (next->largest_gap > record->largest_gap)
+		record->largest_gap = next->largest_gap;
+	if (next->start - record->end > record->largest_gap)
+		record->largest_gap = next->start - record->end;
+	record->end = next->end;
+	free_node(as, next->child_hpa);
+	close_records(parent, slot + 1, slot + 2);
+	return true;
+}
+
+/** After the path's node at this level has lost records. */
+static void rebalance(struct addrspace *as, const struct region_path *path, unsigned level)
+{
+	bool merged = true;
+
+	while (merged && ++level < as->region_depth) {
+		struct region_node *parent = path->node[level];
+		unsigned slot = path->slot[level];
+
+		merged = merge_children(as, parent, slot);
+		if (slot && merge_children(as, parent, slot - 1))
+			merged = true;
+	}
+	while (as->region_depth > 1) {
+		uint64_t root_hpa = as->region_root;
+		const struct region_node *root = frame_pointer(as, root_hpa);
+
+		if (root->count > 1)
+			return;
+		as->region_root = root->records[0].inner.child_hpa;
+		as->region_depth--;
+		free_node(as, root_hpa);
+	}
+}
+
+/** Takes records [from, to) out of the path's leaf, and the nodes that this leaves empty. */
+static OUT_OF_LINE void remove_records(struct addrspace *as, struct region_path *path,
+				       unsigned from, unsigned to)
+{
+	struct region_node *node = path->node[0];
+	unsigned level = 0;
+	uint64_t lost;
+
+	as->region_count -= to - from;
+	for (; to - from == node->count; node = path->node[level]) {
+		free_node(as, node_hpa(as, path, level));
+		if (++level == as->region_depth) {
+			as->region_depth = 0;
+			as->region_root = 0;
+			return;
+		}
+		from = path->slot[level];
+		to = from + 1;
+	}
+	lost = largest_gap(node, level, slots_back(from, 1), to, UINT64_MAX);
+	close_records(node, from, to);
+	propagate(as, path, level, lost,
+		  largest_gap(node, level, slots_back(from, 1), from, UINT64_MAX));
+	if (level && from)
+		merge_children(as, node, from - 1);
+	rebalance(as, path, level);
+}
+
+/** Takes away what the path's record has below end. */
+static OUT_OF_LINE void trim_head(struct addrspace *as, struct region_path *path, uint64_t end)
+{
+	union record rest = {.leaf = *record_at(path)};
+
+	leaf_set_range(&rest.leaf, end, leaf_end(&rest.leaf));
+	rewrite(as, path, path->slot[0], &rest);
+}
+
+/** Removes [gpa, end), where no region reaches over gpa. */
+static OUT_OF_LINE void remove_range(struct addrspace *as, struct region_path *path, uint64_t gpa,
+				     uint64_t end)
+{
+	while (as->region_depth) {
+		unsigned to;
+
+		seek(as, gpa, path);
+		if (!step_to_record(as, path) || record_at(path)->start >= end)
+			return;
+		if (leaf_end(record_at(path)) > end) {
+			trim_head(as, path, end);
+			return;
+		}
+		to = rank(path->node[0], end);
+		if (leaf_end(&path->node[0]->records[to - 1].leaf) > end)
+			to--;
+		remove_records(as, path, path->slot[0], to);
+	}
+}
+
+/* Changes. */
+
+static void widen(const struct addrspace *as, struct region_path *path,
+		  const struct leaf_record *record, struct region_change *change)
+{
+	uint64_t gpa = change->gpa;
+	uint64_t end = change->end;
+	const struct leaf_record *neighbour;
+
+	seek(as, gpa, path);
+	neighbour = record_before(path);
+	if (neighbour && leaf_end(neighbour) >= gpa && leaf_attributes_equal(neighbour, record))
+		change->gpa = neighbour->start;
+	seek(as, end + 1, path);
+	neighbour = record_before(path);
+	if (neighbour && leaf_end(neighbour) > end && leaf_attributes_equal(neighbour, record))
+		change->end = leaf_end(neighbour);
+}
+
+/** What becomes of [gpa, end) replaced by the record, or by nothing. */
+static OUT_OF_LINE struct region_change plan_change(const struct addrspace *as,
+						    struct region_path *path, uint64_t gpa,
+						    uint64_t end, const struct leaf_record *record)
+{
+	struct region_change change = {gpa, end, record ? 1 : 0};
+	const struct leaf_record *before;
+
+	if (!as->region_depth)
+		return change;
+	if (record)
+		widen(as, path, record, &change);
+	seek(as, change.gpa, path);
+	before = record_before(path);
+	if (before && leaf_end(before) > change.end)
+		change.insertions++;
+	else if (step_to_record(as, path) && leaf_end(record_at(path)) <= change.end)
+		change.insertions = 0;
+	return change;
+}
+
+/** Cuts a region that reaches over gpa. Answers where it ended if that is above end, else 0. */
+static OUT_OF_LINE uint64_t cut_left(struct addrspace *as, struct region_path *path, uint64_t gpa,
+				     uint64_t end)
+{
+	const struct leaf_record *before;
+	uint64_t old_end;
+	union record head;
+
+	if (!as->region_depth)
+		return 0;
+	seek(as, gpa, path);
+	before = record_before(path);
+	if (!before || leaf_end(before) <= gpa)
+		return 0;
+	old_end = leaf_end(before);
+	head.leaf = *before;
+	leaf_set_range(&head.leaf, before->start, gpa);
+	rewrite(as, path, path->slot[0] - 1u, &head);
+	return old_end > end ? old_end : 0;
+}
+
+/** Gives [end, old_end) back to the region that was cut at gpa. *space is working space. */
+static void insert_rest(struct addrspace *as, struct region_path *path, union record *space,
+			uint64_t gpa, uint64_t end, uint64_t old_end,
+			struct region_reserve *reserve)
+{
+	seek(as, gpa, path);
+	space->leaf = *record_before(path);
+	leaf_set_range(&space->leaf, end, old_end);
+	insert(as, path, space, reserve);
+}
+
+/** Puts the record where no region reaches over both its ends. The first record that lies inside
+ * becomes the new one, so that none need come. */
+static void put_record(struct addrspace *as, struct region_path *path, union record *record,
+		       struct region_reserve *reserve)
+{
+	uint64_t end = leaf_end(&record->leaf);
+	uint64_t first_gpa;
+
+	if (as->region_depth) {
+		seek(as, record->start, path);
+		if (step_to_record(as, path) && leaf_end(record_at(path)) <= end) {
+			first_gpa = record_at(path)->start;
+			remove_range(as, path, leaf_end(record_at(path)), end);
+			seek(as, first_gpa, path);
+			step_to_record(as, path);
+			rewrite(as, path, path->slot[0], record);
+			return;
+		}
+		remove_range(as, path, record->start, end);
+	}
+	insert(as, path, record, reserve);
+}
+
+/** Puts the record into its range, whatever is there. path and *record serve as working space. */
+static OUT_OF_LINE void replace_by(struct addrspace *as, struct region_path *path,
+				   union record *record, struct region_reserve *reserve)
+{
+	struct region_change change =
+		plan_change(as, path, record->start, leaf_end(&record->leaf), &record->leaf);
+	uint64_t old_end = cut_left(as, path, change.gpa, change.end);
+
+	leaf_set_range(&record->leaf, change.gpa, change.end);
+	put_record(as, path, record, reserve);
+	if (old_end)
+		insert_rest(as, path, record, change.gpa, change.end, old_end, reserve);
+}
+
+/**
+ * Takes the nodes for some insertions at two places, which may be the same: at each level one for
+ * the node that has no room for the records that come to it; a split sends one record up. Several
+ * records to one node split it only once: see split_point(), which leaves a full node behind only
+ * where nothing more comes.
+ */
+static int reserve_for(struct addrspace *as, const struct region_path *left_path, unsigned left,
+		       const struct region_path *right_path, unsigned right,
+		       struct region_reserve *reserve)
+{
+	unsigned nodes = 0;
+
+	for (unsigned level = 0; level < as->region_depth; level++) {
+		const struct region_node *left_node = left_path->node[level];
+		const struct region_node *right_node = right_path->node[level];
+
+		if (left_node == right_node) {
+			left += right;
+			right = 0;
+		}
+		left = left && left_node->count + left > NODE_RECORDS;
+		right = right && right_node->count + right > NODE_RECORDS;
+		nodes += left + right;
+	}
+	if (left) {
+		if (as->region_depth == REGION_SET_MAX_DEPTH)
+			return ADDRSPACE_ENOMEM;
+		nodes++;
+	}
+	while (reserve->count < nodes) {
+		struct addrspace_frame frame;
+		int error = addrspace_frame_allocate_kind(as, ADDRSPACE_FRAME_REGION_NODE, &frame);
+
+		if (error) {
+			addrspace_region_set_release(as, reserve);
+			return error;
+		}
+		reserve->hpa[reserve->count++] = frame.hpa;
+	}
+	return ADDRSPACE_OK;
+}
+
+int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
+					 const struct addrspace_region *region,
+					 struct region_reserve *reserve)
+{
+	struct region_change change;
+	struct leaf_record record;
+	struct region_path path;
+
+	reserve->count = 0;
+	if (region)
+		pack(region, &record);
+	change = plan_change(as, &path, gpa, end, region ? &record : NULL);
+	if (!change.insertions)
+		return ADDRSPACE_OK;
+	if (as->region_depth)
+		seek(as, change.gpa, &path);
+	return reserve_for(as, &path, change.insertions, &path, 0, reserve);
+}
+
+/** The part inside [gpa, end) of the region that contains address, with other permissions; false if
+ * there is none, or it lies inside whole, or has them. */
+static bool protected_cut(const struct addrspace *as, struct region_path *path, uint64_t address,
+			  uint64_t gpa, uint64_t end, unsigned permissions,
+			  struct leaf_record *part)
+{
+	uint64_t part_end;
+
+	if (!seek_ending_above(as, address, path))
+		return false;
+	*part = *record_at(path);
+	part_end = leaf_end(part);
+	if (part->start > address || leaf_permissions(part) == permissions ||
+	    (part->start >= gpa && part_end <= end))
+		return false;
+	part->pages_and_attributes ^= leaf_permissions(part) ^ permissions;
+	leaf_set_range(part, part->start > gpa ? part->start : gpa,
+		       part_end < end ? part_end : end);
+	return true;
+}
+
+/** How many records come when the part is put in place; and where. */
+static unsigned part_insertions(const struct addrspace *as, const struct leaf_record *part,
+				struct region_path *path)
+{
+	struct region_change change = plan_change(as, path, part->start, leaf_end(part), part);
+
+	seek(as, change.gpa, path);
+	return change.insertions;
+}
+
+int addrspace_region_set_reserve_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
+					 unsigned permissions, struct region_reserve *reserve)
+{
+	unsigned left = 0;
+	unsigned right = 0;
+	struct leaf_record part;
+	struct region_path left_path;
+	struct region_path right_path;
+
+	reserve->count = 0;
+	if (protected_cut(as, &left_path, gpa, gpa, end, permissions, &part))
+		left = part_insertions(as, &part, &left_path);
+	/* A part that starts at gpa is the one above. */
+	if (protected_cut(as, &right_path, end - 1, gpa, end, permissions, &part) &&
+	    part.start > gpa)
+		right = part_insertions(as, &part, &right_path);
+	if (!left && !right)
+		return ADDRSPACE_OK;
+	return reserve_for(as, left ? &left_path : &right_path, left,
+			   right ? &right_path : &left_path, right, reserve);
+}
+
+void addrspace_region_set_release(struct addrspace *as, struct region_reserve *reserve)
+{
+	while (reserve->count)
+		addrspace_frame_free_kind(as, ADDRSPACE_FRAME_REGION_NODE,
+					  reserve->hpa[--reserve->count]);
+}
+
+void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
+				  const struct addrspace_region *region,
+				  struct region_reserve *reserve)
+{
+	uint64_t old_end;
+	union record record;
+	struct region_path path;
+
+	if (region) {
+		pack(region, &record.leaf);
+		replace_by(as, &path, &record, reserve);
+		return;
+	}
+	old_end = cut_left(as, &path, gpa, end);
+	if (old_end)
+		insert_rest(as, &path, &record, gpa, end, old_end, reserve);
+	else
+		remove_range(as, &path, gpa, end);
+}
+
+void addrspace_region_set_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
+				  unsigned permissions, struct region_reserve *reserve)
+{
+	uint64_t position = gpa;
+	union record part;
+	struct region_path path;
+
+	/* Cuts come first: they need the nodes that were counted for the tree as it was. What
+	 * follows only changes records and takes some out. */
+	if (protected_cut(as, &path, gpa, gpa, end, permissions, &part.leaf))
+		replace_by(as, &path, &part, reserve);
+	if (protected_cut(as, &path, end - 1, gpa, end, permissions, &part.leaf))
+		replace_by(as, &path, &part, reserve);
+	while (seek_ending_above(as, position, &path) && record_at(&path)->start < end) {
+		part.leaf = *record_at(&path);
+		position = leaf_end(&part.leaf);
+		if (leaf_permissions(&part.leaf) == permissions)
+			continue;
+		part.leaf.pages_and_attributes ^= leaf_permissions(&part.leaf) ^ permissions;
+		replace_by(as, &path, &part, reserve);
+	}
+}
+
+void addrspace_region_set_clear(struct addrspace *as)
+{
+	unsigned level = as->region_depth;
+	struct region_path path;
+
+	if (!level)
+		return;
+	path.node[--level] = frame_pointer(as, as->region_root);
+	path.slot[level] = 0;
+	while (level < as->region_depth) {
+		if (level && path.slot[level] < path.node[level]->count) {
+			path.node[level - 1] = child_of(as, path.node[level], path.slot[level]);
+			path.slot[--level] = 0;
+			continue;
+		}
+		free_node(as, node_hpa(as, &path, level));
+		if (++level < as->region_depth)
+			path.slot[level]++;
+	}
+	as->region_depth = 0;
+	as->region_root = 0;
+	as->region_count = 0;
+}
+
+/* Questions. */
+
+bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
+			       struct addrspace_region *region)
+{
+	uint64_t hpa = as->region_root;
+
+	for (unsigned level = as->region_depth; level--;) {
+		const struct region_node *node = frame_pointer(as, hpa);
+		/* At the last address of all, the key wraps to 0: nothing is below it. */
+		unsigned below = rank(node, gpa + 1);
+		const union record *record;
+
+		if (!below)
+			return false;
+		record = &node->records[below - 1];
+		hpa = record->inner.child_hpa;
+		if (level)
+			continue;
+		if (leaf_end(&record->leaf) <= gpa)
+			return false;
+		if (region)
+			unpack(&record->leaf, region);
+		return true;
+	}
+	return false;
+}
+
+bool addrspace_region_set_next(const struct addrspace *as, uint64_t gpa,
+			       struct addrspace_region *region)
+{
+	struct region_path path;
+
+	if (!seek_ending_above(as, gpa, &path))
+		return false;
+	if (region)
+		unpack(record_at(&path), region);
+	return true;
+}
+
+bool addrspace_region_set_overlaps(const struct addrspace *as, uint64_t gpa, uint64_t end)
+{
+	struct region_path path;
+
+	return seek_ending_above(as, gpa, &path) && record_at(&path)->start < end;
+}
+
+bool addrspace_region_set_contains(const struct addrspace *as, uint64_t gpa, uint64_t end)
+{
+	struct region_path path;
+
+	return seek_ending_above(as, gpa, &path) && record_at(&path)->start <= gpa &&
+	       end_before_gap(as, &path, 1) >= end;
+}
+
+bool addrspace_region_set_find_gap(const struct addrspace *as, uint64_t hint, uint64_t size,
+				   uint64_t alignment, uint64_t limit, uint64_t *gpa)
+{
+	struct region_path path;
+
+	for (;;) {
+		uint64_t candidate = (hint + alignment - 1) & ~(alignment - 1);
+		uint64_t start;
+
+		if (candidate < hint || candidate > limit || limit - candidate < size)
+			return false;
+		*gpa = candidate;
+		if (!seek_ending_above(as, candidate, &path))
+			return true;
+		start = record_at(&path)->start;
+		if (start > candidate && start - candidate >= size)
+			return true;
+		hint = end_before_gap(as, &path, size);
+	}
+}
+
+/* Verification. */
+
+struct verification {
+	const struct leaf_record *previous;
+	uint64_t regions;
+	uint64_t nodes;
+};
+
+static const char *verify_shape(const struct region_node *node)
+{
+	if (node->count == 0)
+		return "a node of the region set is empty";
+	if (node->count > NODE_RECORDS)
+		return "a node of the region set counts more records than fit";
+	for (unsigned i = node->count; i < NODE_RECORDS; i++)
+		if (node->records[i].start != START_UNUSED)
+			return "an unused record of the region set is not marked so";
+	for (unsigned i = 0; i < NODE_SAMPLES; i++)
+		if (node->samples[i] != node->records[(i + 1) * SAMPLE_STRIDE].start)
+			return "a sample of the region set is not its record's start";
+	return NULL;
+}
+
+static const char *verify_regions(const struct region_node *leaf, struct verification *seen,
+				  uint64_t *gpa)
+{
+	for (unsigned i = 0; i < leaf->count; i++) {
+		const struct leaf_record *record = &leaf->records[i].leaf;
+		const struct leaf_record *previous = seen->previous;
+		uint64_t end = leaf_end(record);
+
+		*gpa = record->start;
+		if (record->start % ADDRSPACE_PAGE_SIZE)
+			return "a region is not page-aligned";
+		if (end <= record->start)
+			return "a region is empty or wraps";
+		if (end > GPA_END_LARGEST)
+			return "a region reaches beyond any space";
+		if (previous && record->start < leaf_end(previous))
+			return "regions overlap or are out of order";
+		if (previous && record->start == leaf_end(previous) &&
+		    leaf_attributes_equal(previous, record))
+			return "equal neighbours are not merged";
+		seen->previous = record;
+		seen->regions++;
+	}
+	return NULL;
+}
+
+static const char *verify_summary(const struct region_node *node, unsigned level,
+				  const struct inner_record *record)
+{
+	union record exact;
+
+	summarize(node, level, record->child_hpa, &exact);
+	if (record->start != exact.inner.start)
+		return "an inner record of the region set has another start than its child";
+	if (record->end != exact.inner.end)
+		return "an inner record of the region set has another end than its child";
+	if (record->largest_gap != exact.inner.largest_gap)
+		return "an inner record of the region set has another largest gap than its child";
+	return NULL;
+}
+
+static const char *verify_enter(const struct region_node *node, unsigned level,
+				struct verification *seen, uint64_t *gpa)
+{
+	const char *what = verify_shape(node);
+
+	seen->nodes++;
+	*gpa = node->records[0].start;
+	if (what || level)
+		return what;
+	return verify_regions(node, seen, gpa);
+}
+
+static const char *verify_counts(const struct addrspace *as, const struct verification *seen)
+{
+	if (seen->regions != as->region_count)
+		return "the count of regions is wrong";
+	if (seen->nodes != as->region_nodes)
+		return "the count of nodes of the region set is wrong";
+	return NULL;
+}
+
+const char *addrspace_region_set_verify(const struct addrspace *as, uint64_t *gpa)
+{
+	struct verification seen = {NULL, 0, 0};
+	unsigned level = as->region_depth;
+	const char *what;
+	struct region_path path;
+
+	*gpa = 0;
+	if (level > REGION_SET_MAX_DEPTH)
+		return "the region set is too deep";
+	if (!level)
+		return verify_counts(as, &seen);
+	path.node[--level] = frame_pointer(as, as->region_root);
+	path.slot[level] = 0;
+	what = verify_enter(path.node[level], level, &seen, gpa);
+	if (!what && level && path.node[level]->count == 1)
+		what = "the root of the region set has a single child";
+	while (!what) {
+		if (level && path.slot[level] < path.node[level]->count) {
+			path.node[level - 1] = child_of(as, path.node[level], path.slot[level]);
+			path.slot[--level] = 0;
+			what = verify_enter(path.node[level], level, &seen, gpa);
+			continue;
+		}
+		if (level + 1 == as->region_depth)
+			return verify_counts(as, &seen);
+		*gpa = path.node[level]->records[0].start;
+		what = verify_summary(path.node[level], level,
+				      &path.node[level + 1]->records[path.slot[level + 1]].inner);
+		path.slot[++level]++;
+	}
+	return what;
+}
