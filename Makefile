@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+# `make help` lists the targets and variables. Everything is built below $(BUILD).
+
+HOST := $(shell uname -m)
+ARCHES := x86_64 aarch64 riscv64
+ARCH ?= $(HOST)
+BUILD ?= build
+CFLAGS ?= -O2 -g
+SCRIPTS := tests/support/scripts
+STACK_LIMIT := 1024
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(Q),@echo '$(1) $(2)')
+need = $(Q)$(SCRIPTS)/need
+
+ifeq ($(filter $(ARCH),$(ARCHES)),)
+$(error ARCH=$(ARCH): must be one of $(ARCHES))
+endif
+
+# --- compiler -------------------------------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+TRIPLE := $(ARCH)-linux-gnu
+CROSS := $(or $(CROSS_COMPILE),$(if $(filter-out $(HOST),$(ARCH)),$(TRIPLE)-))
+CLANG := $(if $(findstring clang,$(CC)),clang)
+COMPILER := $(or $(CLANG),gcc)
+ifdef CLANG
+TARGET_CC := $(CC) $(if $(CROSS),--target=$(TRIPLE))
+else
+# A plain gcc means the one of the target; anything else is taken as it stands.
+TARGET_CC := $(if $(filter gcc cc,$(CC)),$(filter-out gcc cc,$(CC)) $(CROSS)gcc,$(CC))
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
+DEPENDENCIES = -MMD -MP
+
+# The code model, -fpic and the like are the embedder's: make CFLAGS='-O2 -mcmodel=kernel'.
+MACHINE_x86_64 := -mgeneral-regs-only -mno-red-zone
+MACHINE_aarch64 := -mgeneral-regs-only -mno-outline-atomics -mstrict-align
+MACHINE_riscv64 := -march=rv64imac$(if $(CLANG),,_zicsr) -mabi=lp64 -mcmodel=medany
+# Only the compiler's own headers: those of a C library are not there for the embedder.
+FREESTANDING = -std=c11 -ffreestanding -nostdinc -isystem "$$($(TARGET_CC) -print-file-name=include)" \
+	-fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables $(MACHINE_$(ARCH))
+
+# `make stack` reads the call graph that gcc writes beside each object.
+CALL_GRAPH := $(if $(CLANG),,-fcallgraph-info=su)
+
+# $(call stamp,file,text): a file that changes when the text does, so that what depends on it is rebuilt.
+stamp = @mkdir -p $(dir $(1)); echo '$(2)' | cmp -s - $(1) || echo '$(2)' >$(1)
+
+# --- library --------------------------------------------------------------------------------------
+
+OUT := $(BUILD)/$(ARCH)
+LIBRARY := $(OUT)/libaddrspace.a
+LIBRARY_SOURCES := $(sort $(wildcard src/*.c src/backend/*.c src/arch/$(ARCH)/*.c))
+LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OUT)/obj/%.o)
+COMPILE = $(strip $(TARGET_CC) $(FREESTANDING) $(WARNINGS) -Iinclude -Isrc -Isrc/arch/$(ARCH) $(CFLAGS))
+
+## all             build/ARCH/libaddrspace.a, ARCH being the host's unless given
+all: $(LIBRARY)
+
+$(LIBRARY): $(LIBRARY_OBJECTS) $(OUT)/objects
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(CROSS)ar rcsD $@ $(LIBRARY_OBJECTS)
+
+$(OUT)/obj/%.o: %.c $(OUT)/flags | need-compiler
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) $(CALL_GRAPH) $(DEPENDENCIES) -c $< -o $@
+
+$(OUT)/flags: FORCE
+	$(call stamp,$@,$(COMPILE))
+
+$(OUT)/objects: FORCE
+	$(call stamp,$@,$(LIBRARY_OBJECTS))
+
+need-compiler:
+	$(need) $(ARCH) $(CLANG)
+
+# Runs a target once for each architecture.
+each-arch = +$(Q)status=0; for arch in $(ARCHES); do \
+	$(MAKE) --no-print-directory $(1) ARCH=$$arch CROSS_COMPILE= || status=1; done; exit $$status
+
+## libs            the archives of all three architectures
+libs: need-libs
+	$(call each-arch,all)
+
+need-libs:
+	$(need) $(ARCHES) $(CLANG)
+
+# --- unit tests: all formats in one program, on the host --------------------------------------------
+
+UNIT := $(BUILD)/unit/$(COMPILER)$(if $(SANITIZE),-sanitize)
+UNIT_LIBRARY := $(sort $(filter-out src/arch/%/cpu.c,\
+	$(wildcard src/*.c src/backend/*.c src/arch/*/*.c)) $(wildcard src/arch/$(HOST)/cpu.c))
+UNIT_SHARED := $(patsubst %.c,$(UNIT)/%.o,$(UNIT_LIBRARY) $(sort $(wildcard tests/support/*.c)))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(sort $(wildcard tests/unit/test_*.c)))
+SANITIZERS := $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer)
+UNIT_FLAGS = $(strip $(CC) $(WARNINGS) -Iinclude -Isrc -Isrc/arch/$(HOST) -Itests/support $(CFLAGS) \
+	$(SANITIZERS))
+
+## unit            the unit tests on the host (CC=clang, SANITIZE=1, ADDRSPACE_SEED=n)
+unit: $(UNIT_TESTS)
+	$(Q)$(SCRIPTS)/run-unit $(UNIT_TESTS)
+
+unit-build: $(UNIT_TESTS)
+
+$(UNIT_TESTS): $(UNIT)/%: $(UNIT)/tests/unit/%.o $(UNIT_SHARED) $(UNIT)/objects
+	$(call say,LD,$@)
+	$(Q)$(UNIT_FLAGS) $(filter %.o,$^) -o $@ -lcmocka -pthread
+
+$(UNIT)/%.o: %.c $(UNIT)/flags | need-unit
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(UNIT_FLAGS) -std=$(if $(filter src/%,$<),c11,gnu11) $(DEPENDENCIES) -c $< -o $@
+
+$(UNIT)/flags: FORCE
+	$(call stamp,$@,$(UNIT_FLAGS))
+
+$(UNIT)/objects: FORCE
+	$(call stamp,$@,$(UNIT_SHARED))
+
+need-unit:
+	$(need) host cmocka $(CLANG) $(if $(SANITIZE),$(CLANG:%=sanitize-%))
+
+## unit-sanitize   the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, gcc and clang
+unit-sanitize:
+	+$(Q)$(MAKE) --no-print-directory unit SANITIZE=1 CC=gcc
+	+$(Q)$(MAKE) --no-print-directory unit SANITIZE=1 CC=clang
+
+# --- test hypervisors: freestanding programs on the archive ------------------------------------------
+
+HYPERVISOR := $(BUILD)/hypervisor/$(ARCH)
+HYPERVISOR_FOLDER := tests/hypervisor/$(ARCH)
+HYPERVISOR_OBJECTS := $(patsubst %,$(HYPERVISOR)/%.o,\
+	$(sort $(wildcard tests/hypervisor/*.c $(HYPERVISOR_FOLDER)/*.c $(HYPERVISOR_FOLDER)/*.S)))
+HYPERVISOR_FLAGS = $(strip $(TARGET_CC) $(FREESTANDING) $(WARNINGS) -Iinclude -Itests/hypervisor \
+	-I$(HYPERVISOR_FOLDER) $(CFLAGS))
+
+hypervisor: $(HYPERVISOR)/hypervisor.elf
+
+$(HYPERVISOR)/hypervisor.elf: $(HYPERVISOR_OBJECTS) $(LIBRARY) $(HYPERVISOR_FOLDER)/link.ld
+	$(call say,LD,$@)
+	$(Q)$(CROSS)ld -nostdlib -static --build-id=none -z noexecstack -T $(HYPERVISOR_FOLDER)/link.ld \
+		$(HYPERVISOR_OBJECTS) $(LIBRARY) -o $@
+
+$(HYPERVISOR_OBJECTS): $(HYPERVISOR)/%.o: % $(HYPERVISOR)/flags | need-compiler
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HYPERVISOR_FLAGS) $(DEPENDENCIES) -c $< -o $@
+
+$(HYPERVISOR)/flags: FORCE
+	$(call stamp,$@,$(HYPERVISOR_FLAGS))
+
+hypervisor-aarch64:
+	$(need) aarch64 qemu-aarch64 $(CLANG)
+	+$(Q)$(MAKE) --no-print-directory hypervisor ARCH=aarch64 CROSS_COMPILE=
+
+## demo            a hypervisor on the archive, booted at EL2 of an emulated Arm machine
+demo: hypervisor-aarch64
+	$(Q)tests/hypervisor/run-aarch64 $(BUILD)/hypervisor/aarch64/hypervisor.elf
+
+## boot            the same on every emulated CPU that it is meant for
+boot: hypervisor-aarch64
+	$(Q)tests/hypervisor/run-aarch64 --all $(BUILD)/hypervisor/aarch64/hypervisor.elf
+
+# --- reports and promises ---------------------------------------------------------------------------
+
+## size            bytes of text per architecture at -O2 and -Os, against the aims
+size: need-libs
+	+$(Q)for level in O2 Os; do $(MAKE) --no-print-directory libs BUILD=$(BUILD)/size/$$level \
+		CFLAGS=-$$level V=$(V) >/dev/null || exit; done
+	$(Q)$(SCRIPTS)/size $(BUILD)/size $(ARCHES)
+
+## stack           the largest stack of each public call, per architecture, from gcc's own figures
+stack: need-libs
+	$(call each-arch,stack-arch CC=gcc)
+
+stack-arch: $(LIBRARY)
+	$(Q)$(SCRIPTS)/stack $(ARCH) $(STACK_LIMIT) $(LIBRARY_OBJECTS:.o=.ci)
+
+## freestanding    symbols, sections, registers and indirect calls of the three archives
+freestanding: need-libs
+	$(call each-arch,freestanding-arch CC=gcc)
+
+freestanding-arch: $(LIBRARY)
+	$(Q)$(SCRIPTS)/freestanding $(ARCH) $(CROSS) $(LIBRARY)
+
+## headers-check   each public header by itself, as C11 and as C++17
+headers-check:
+	$(need) host c++ clang
+	$(Q)$(SCRIPTS)/headers include/addrspace/*.h
+
+## example         the embedding example of README.md, compiled against the host's archive and run
+example: need-compiler
+	+$(Q)$(MAKE) --no-print-directory all ARCH=$(HOST) CROSS_COMPILE=
+	$(Q)$(SCRIPTS)/example README.md $(BUILD)/$(HOST)/libaddrspace.a $(BUILD)/example $(CC)
+
+FORMATTED = $(sort $(shell find include src tests -name '*.[ch]'))
+
+## format          clang-format over all sources
+format: need-format
+	$(Q)clang-format -i $(FORMATTED)
+
+## format-check    fails if `make format` would change anything
+format-check: need-format
+	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+
+need-format:
+	$(need) format
+
+# --- everything -------------------------------------------------------------------------------------
+
+## check           all of the above; the last line is `N passed, N failed`
+check:
+	+$(Q)BUILD=$(BUILD) MAKE=$(MAKE) SEEDS=0 BOOTS=0 $(SCRIPTS)/check
+
+## check-long      check, then many seeds and repeated boots (SEEDS=100 BOOTS=20)
+check-long:
+	+$(Q)BUILD=$(BUILD) MAKE=$(MAKE) SEEDS=$(or $(SEEDS),100) BOOTS=$(or $(BOOTS),20) $(SCRIPTS)/check
+
+## deps            installs what the targets need and the machine lacks
+deps:
+	$(need) all
+
+## clean           removes BUILD
+clean:
+	$(Q)rm -rf $(BUILD)
+
+## help            this list
+help:
+	@sed -n 's/^## /  /p' Makefile
+	@echo
+	@echo '  ARCH=$(ARCH)  CC=$(CC)  CROSS_COMPILE=$(CROSS)  CFLAGS="$(CFLAGS)"  BUILD=$(BUILD)  V=1: verbose'
+
+FORCE:
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all libs unit unit-build unit-sanitize hypervisor hypervisor-aarch64 demo boot size stack \
+	stack-arch freestanding freestanding-arch headers-check example format format-check check \
+	check-long deps clean help need-compiler need-libs need-unit need-format FORCE
+.DEFAULT_GOAL := all
+
+-include $(LIBRARY_OBJECTS:.o=.d) $(HYPERVISOR_OBJECTS:.o=.d)
+-include $(UNIT_SHARED:.o=.d) $(UNIT_TESTS:$(UNIT)/%=$(UNIT)/tests/unit/%.d)
