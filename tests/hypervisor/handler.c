@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "handler.h"
+
+#include "libc.h"
+#include "machine.h"
+#include "print.h"
+
+static uint8_t swap_space[SWAP_SLOTS][ADDRSPACE_PAGE_SIZE] __attribute__((aligned(8)));
+
+static void *memory_at(uint64_t hpa)
+{
+	return (void *)(uintptr_t)hpa;
+}
+
+void vm_memory_swap_out(struct vm_memory *memory, uint64_t gpa, uint64_t hpa)
+{
+	for (unsigned i = 0; i < SWAP_SLOTS; i++) {
+		if (memory->swapped[i].used)
+			continue;
+		memory->swapped[i] = (struct swapped_page){.used = true, .gpa = gpa};
+		memcpy(swap_space[i], memory_at(hpa), ADDRSPACE_PAGE_SIZE);
+		return;
+	}
+	fail("no swap slot is free for 0x%lx", gpa);
+}
+
+static bool swap_in(struct vm_memory *memory, uint64_t gpa, uint64_t hpa)
+{
+	for (unsigned i = 0; i < SWAP_SLOTS; i++) {
+		if (!memory->swapped[i].used || memory->swapped[i].gpa != gpa)
+			continue;
+		memcpy(memory_at(hpa), swap_space[i], ADDRSPACE_PAGE_SIZE);
+		memory->swapped[i].used = false;
+		return true;
+	}
+	return false;
+}
+
+static bool allocate(void *ctx, const struct addrspace_frame_request *request,
+		     struct addrspace_frame *frame)
+{
+	struct vm_memory *memory = ctx;
+	bool guest = request->kind == ADDRSPACE_FRAME_GUEST;
+
+	if (guest && memory->no_guest_frames)
+		return false;
+	if (!frame_pool_take(request, &frame->hpa))
+		return false;
+	frame->contents = guest && swap_in(memory, request->gpa, frame->hpa)
+				  ? ADDRSPACE_FRAME_VALID
+				  : ADDRSPACE_FRAME_DIRTY;
+	return true;
+}
+
+static void release(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa)
+{
+	(void)ctx;
+	frame_pool_give(request, hpa);
+}
+
+static void prepare_frame(void *ctx, uint64_t hpa, uint64_t size)
+{
+	(void)ctx;
+	machine_prepare_frame(hpa, size);
+}
+
+static void invalidate(void *ctx, const struct addrspace_invalidation *invalidation)
+{
+	struct vm_memory *memory = ctx;
+
+	if (invalidation->scope == ADDRSPACE_ALL_CPUS && memory->lock != -1)
+		fail("an invalidation of 0x%lx without the exclusive lock", invalidation->gpa);
+	memory->invalidations++;
+	machine_invalidate(invalidation);
+}
+
+static void lock_shared(void *ctx)
+{
+	struct vm_memory *memory = ctx;
+	int readers;
+
+	do {
+		readers = __atomic_load_n(&memory->lock, __ATOMIC_RELAXED);
+		if (readers < 0)
+			fail("the one CPU waits for a lock that it holds");
+	} while (!__atomic_compare_exchange_n(&memory->lock, &readers, readers + 1, false,
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+}
+
+static void unlock_shared(void *ctx)
+{
+	struct vm_memory *memory = ctx;
+
+	if (__atomic_fetch_sub(&memory->lock, 1, __ATOMIC_RELEASE) <= 0)
+		fail("a shared lock is released that nobody holds");
+}
+
+static void lock_exclusive(void *ctx)
+{
+	struct vm_memory *memory = ctx;
+	int nobody = 0;
+
+	while (!__atomic_compare_exchange_n(&memory->lock, &nobody, -1, false, __ATOMIC_ACQUIRE,
+					    __ATOMIC_RELAXED)) {
+		if (nobody)
+			fail("the one CPU waits for a lock that it holds");
+	}
+}
+
+static void unlock_exclusive(void *ctx)
+{
+	struct vm_memory *memory = ctx;
+
+	if (__atomic_exchange_n(&memory->lock, 0, __ATOMIC_RELEASE) != -1)
+		fail("the exclusive lock is released, but nobody holds it");
+}
+
+static bool charge(void *ctx, enum addrspace_frame_kind kind, uint64_t frames)
+{
+	struct vm_memory *memory = ctx;
+
+	memory->charged[kind] += frames;
+	return true;
+}
+
+static void uncharge(void *ctx, enum addrspace_frame_kind kind, uint64_t frames)
+{
+	struct vm_memory *memory = ctx;
+
+	if (memory->charged[kind] < frames)
+		fail("%lu %s frames are uncharged, %lu were charged", frames, frame_kind_name(kind),
+		     memory->charged[kind]);
+	memory->charged[kind] -= frames;
+}
+
+const struct paging_handler vm_paging_handler = {
+	.allocate = allocate,
+	.free = release,
+	.direct_map_offset = 0,
+	.prepare_frame = prepare_frame,
+	.invalidate = invalidate,
+	.lock_shared = lock_shared,
+	.unlock_shared = unlock_shared,
+	.lock_exclusive = lock_exclusive,
+	.unlock_exclusive = unlock_exclusive,
+	.charge = charge,
+	.uncharge = uncharge,
+};
+
+static void check_equal(const char *what, uint64_t pool, uint64_t library)
+{
+	if (pool != library)
+		fail("%s: the pool has given out %lu frames, the library speaks of %lu", what, pool,
+		     library);
+}
+
+void vm_memory_check(const struct vm_memory *memory, const struct addrspace_statistics *statistics)
+{
+	struct frame_counts counts = frame_pool_counts();
+
+	check_equal("tables",
+		    counts.of_kind[ADDRSPACE_FRAME_ROOT] + counts.of_kind[ADDRSPACE_FRAME_TABLE],
+		    statistics->table_frames);
+	check_equal("region nodes", counts.of_kind[ADDRSPACE_FRAME_REGION_NODE],
+		    statistics->region_nodes);
+	check_equal("guest memory", counts.of_kind[ADDRSPACE_FRAME_GUEST], statistics->data_frames);
+	for (unsigned kind = 0; kind < FRAME_KINDS; kind++)
+		check_equal("charges", counts.of_kind[kind], memory->charged[kind]);
+	if (memory->lock)
+		fail("a call has returned with the lock held");
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The paging handler of the story's one VM: frames from the pool, a quota ledger, swapped-out
+ * pages, a lock, and counters that the story checks. */
+#ifndef HYPERVISOR_HANDLER_H
+#define HYPERVISOR_HANDLER_H
+
+#include <addrspace/addrspace.h>
+
+#include "frame_pool.h"
+
+#define SWAP_SLOTS 2
+
+struct swapped_page {
+	bool used;
+	uint64_t gpa;
+};
+
+struct vm_memory {
+	uint64_t charged[FRAME_KINDS];
+	uint64_t invalidations;
+	bool no_guest_frames; /* allocate refuses guest data */
+	int lock;             /* -1 exclusive, else the number of readers */
+	struct swapped_page swapped[SWAP_SLOTS];
+};
+
+/** The handler's context is a struct vm_memory. */
+extern const struct paging_handler vm_paging_handler;
+
+/** Keeps a copy of the page at hpa that comes back when a frame is next wanted for gpa. */
+void vm_memory_swap_out(struct vm_memory *memory, uint64_t gpa, uint64_t hpa);
+/** Fails unless pool, ledger and the library's own statistics agree. */
+void vm_memory_check(const struct vm_memory *memory, const struct addrspace_statistics *statistics);
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HYPERVISOR_LIBC_H
+#define HYPERVISOR_LIBC_H
+
+#include <stddef.h>
+
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int value, size_t size);
+int memcmp(const void *left, const void *right, size_t size);
+
+#endif
