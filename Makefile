@@ -41,7 +41,8 @@ MACHINE_aarch64 := -mgeneral-regs-only -mno-outline-atomics -mstrict-align
 MACHINE_riscv64 := -march=rv64imac$(if $(CLANG),,_zicsr) -mabi=lp64 -mcmodel=medany
 # Only the compiler's own headers: those of a C library are not there for the embedder.
 FREESTANDING = -std=c11 -ffreestanding -nostdinc -isystem "$$($(TARGET_CC) -print-file-name=include)" \
-	-fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables $(MACHINE_$(ARCH))
+	-fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables \
+	$(MACHINE_$(ARCH))
 
 # `make stack` reads the call graph that gcc writes beside each object.
 CALL_GRAPH := $(if $(CLANG),,-fcallgraph-info=su)

@@ -5,6 +5,7 @@
  * and only then free.
  */
 #include "backend/backend.h"
+#include "compiler.h"
 #include "lock.h"
 #include "memory.h"
 #include "range.h"
@@ -28,12 +29,8 @@ static bool handler_complete(const struct paging_handler *handler)
 
 static int allocate_root(struct addrspace *as)
 {
-	const struct addrspace_frame_request request = {
-		.kind = ADDRSPACE_FRAME_ROOT,
-		.order = as->root_order,
-	};
 	struct addrspace_frame frame;
-	int error = addrspace_frame_allocate(as, &request, &frame);
+	int error = addrspace_frame_allocate(as, ADDRSPACE_FRAME_ROOT, as->root_order, &frame);
 
 	if (error)
 		return error;
@@ -76,20 +73,11 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 	return allocate_root(as);
 }
 
-static void free_root(struct addrspace *as)
-{
-	const struct addrspace_frame_request request = {
-		.kind = ADDRSPACE_FRAME_ROOT,
-		.order = as->root_order,
-	};
-
-	addrspace_frame_free(as, &request, as->root_hpa);
-}
-
 /* ---- changes ---- */
 
 /** The one invalidation of a change; none if no live entry changed. */
-static void invalidate_change(const struct addrspace *as, const struct page_table_change *change)
+static NEVER_INLINE void invalidate_change(const struct addrspace *as,
+					   const struct page_table_change *change)
 {
 	const struct addrspace_invalidation invalidation = {
 		.gpa = change->flush_gpa,
@@ -107,8 +95,8 @@ static void invalidate_change(const struct addrspace *as, const struct page_tabl
 static void release_tables(struct addrspace *as, struct page_table_change *change)
 {
 	while (change->table_count > change->tables_used)
-		addrspace_frame_free_kind(as, ADDRSPACE_FRAME_TABLE,
-					  change->tables[--change->table_count]);
+		addrspace_frame_free(as, ADDRSPACE_FRAME_TABLE, 0,
+				     change->tables[--change->table_count]);
 }
 
 /** Fills one page between the invalidation and its publication. */
@@ -129,55 +117,67 @@ static void copy_page(const struct addrspace *as, const struct page_copy *page)
 		handler->prepare_frame(as->handler_ctx, page->new_hpa, ADDRSPACE_PAGE_SIZE);
 }
 
-/**
- * Takes the table's content of the change's range away and, if fill is not NULL, puts another in
- * its place. Regions are not touched: pass two asks them whose frames it frees.
- */
-static int exchange_content(struct addrspace *as, struct page_table_change *change,
-			    const struct page_table_fill *fill, const struct page_copy *page)
-{
-	const struct addrspace_format *format = as->format;
-	struct page_table_shadow shadow;
-	int error = format->change_prepare(as, change);
-
-	if (error)
-		return error;
-	if (fill)
-		error = format->shadow_build(as, fill, &shadow);
-	if (error) {
-		release_tables(as, change);
-		return error;
-	}
-	/* From here on nothing can fail. A range that is filled again keeps its emptied tables. */
-	format->detach(as, change, !fill);
-	invalidate_change(as, change);
-	if (page)
-		copy_page(as, page);
-	format->finish_cuts(as, change);
-	format->release(as, change);
-	if (fill)
-		format->shadow_graft(as, fill, &shadow);
-	release_tables(as, change);
-	return 0;
-}
-
 static struct page_table_change start_change(uint64_t gpa, uint64_t end)
 {
 	return (struct page_table_change){.gpa = gpa, .end = end};
 }
 
-/** [gpa, end) becomes region, or nothing if that is NULL, whatever stood there before. */
-static int exchange_region(struct addrspace *as, uint64_t gpa, uint64_t end,
-			   const struct addrspace_region *region,
-			   const struct page_table_fill *fill, const struct page_copy *page)
+/** The part that cannot fail. A range that is filled again keeps its emptied tables until they are
+ * filled. */
+static inline void exchange_content(struct addrspace *as, struct page_table_change *change,
+				    const struct page_table_fill *fill,
+				    const struct page_table_shadow *shadow,
+				    const struct page_copy *page)
+{
+	const struct addrspace_format *format = as->format;
+
+	format->detach(as, change, !fill);
+	invalidate_change(as, change);
+	if (page)
+		copy_page(as, page);
+	format->finish_cuts(as, change);
+	/* The regions still stand: they tell whose frames are freed. */
+	format->release(as, change);
+	if (fill)
+		format->shadow_graft(as, fill, shadow);
+}
+
+/**
+ * Replaces what the table holds of [gpa, end) by fill, or by nothing if that is NULL, whole or not
+ * at all. page, if not NULL, is filled while it is unreachable.
+ */
+static NEVER_INLINE int exchange_table(struct addrspace *as, uint64_t gpa, uint64_t end,
+				       const struct page_table_fill *fill,
+				       const struct page_copy *page)
 {
 	struct page_table_change change = start_change(gpa, end);
+	struct page_table_shadow shadow = {0};
+	int error;
+
+	/* The charge of the frame that goes passes to the one that was handed over. */
+	change.keep_charge = fill && fill->source == PAGE_TABLE_HANDED_OVER;
+	error = as->format->change_prepare(as, &change);
+	if (!error && fill)
+		error = as->format->shadow_build(as, fill, &shadow);
+	if (!error)
+		exchange_content(as, &change, fill, &shadow, page);
+	else if (shadow.entry)
+		as->format->shadow_abort(as, fill, &shadow);
+	release_tables(as, &change);
+	return error;
+}
+
+/** The same with the regions: [gpa, end) becomes region, or nothing if that is NULL. */
+static inline int exchange_range(struct addrspace *as, uint64_t gpa, uint64_t end,
+				 const struct addrspace_region *region,
+				 const struct page_table_fill *fill, const struct page_copy *page)
+{
 	struct region_reserve reserve;
 	int error = addrspace_region_set_reserve_replace(as, gpa, end, region, &reserve);
 
 	if (error)
 		return error;
-	error = exchange_content(as, &change, fill, page);
+	error = exchange_table(as, gpa, end, fill, page);
 	if (!error)
 		addrspace_region_set_replace(as, gpa, end, region, &reserve);
 	addrspace_region_set_release(as, &reserve);
@@ -185,17 +185,21 @@ static int exchange_region(struct addrspace *as, uint64_t gpa, uint64_t end,
 }
 
 /** Maps a region into a range that holds none. */
-static int map_empty(struct addrspace *as, const struct addrspace_region *region,
-		     const struct page_table_fill *fill)
+static NEVER_INLINE int map_empty(struct addrspace *as, const struct addrspace_region *region,
+				  const struct page_table_fill *fill)
 {
 	struct region_reserve reserve;
+	uint64_t reached;
 	int error = addrspace_region_set_reserve_replace(as, region->gpa, region_end(region),
 							 region, &reserve);
 
 	if (error)
 		return error;
-	if (fill)
-		error = as->format->map_prepare(as, fill);
+	if (fill) {
+		error = as->format->map_prepare(as, fill, &reached);
+		if (error)
+			as->format->map_abort(as, fill, reached);
+	}
 	if (!error) {
 		addrspace_region_set_replace(as, region->gpa, region_end(region), region, &reserve);
 		if (fill)
@@ -216,7 +220,7 @@ static int map_locked(struct addrspace *as, const struct addrspace_region *regio
 		return map_empty(as, region, content);
 	if (!(flags & ADDRSPACE_MAP_REPLACE))
 		return ADDRSPACE_EEXIST;
-	return exchange_region(as, region->gpa, end, region, content, NULL);
+	return exchange_range(as, region->gpa, end, region, content, NULL);
 }
 
 static int check_attributes(const struct addrspace *as, unsigned permissions,
@@ -229,36 +233,34 @@ static int check_attributes(const struct addrspace *as, unsigned permissions,
 	return as->format->check_attributes(as, permissions, memory_type);
 }
 
-static int map(struct addrspace *as, const struct addrspace_region *region, unsigned flags)
+static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
+	       const struct addrspace_attributes *attributes, struct addrspace_backend backend,
+	       unsigned flags)
 {
-	int error = check_range(region->gpa, region->size, as->gpa_limit);
-
-	if (!error)
-		error = check_attributes(as, region->permissions, region->memory_type);
-	if (error)
-		return error;
-	lock_exclusive(as);
-	error = map_locked(as, region, flags);
-	unlock_exclusive(as);
-	return error;
-}
-
-static struct addrspace_region describe_region(uint64_t gpa, uint64_t size,
-					       const struct addrspace_attributes *attributes)
-{
-	return (struct addrspace_region){
+	const struct addrspace_region region = {
 		.gpa = gpa,
 		.size = size,
 		.permissions = attributes->permissions,
 		.memory_type = attributes->memory_type,
 		.cookie = attributes->cookie,
+		.backend = backend,
 	};
+	int error = check_range(gpa, size, as->gpa_limit);
+
+	if (!error)
+		error = check_attributes(as, region.permissions, region.memory_type);
+	if (error)
+		return error;
+	lock_exclusive(as);
+	error = map_locked(as, &region, flags);
+	unlock_exclusive(as);
+	return error;
 }
 
 int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t hpa,
 			 const struct addrspace_attributes *attributes, unsigned flags)
 {
-	struct addrspace_region region;
+	struct addrspace_backend backend = {.kind = ADDRSPACE_LINEAR};
 	int error;
 
 	if (!as || !attributes || flags & ~(unsigned)ADDRSPACE_MAP_REPLACE)
@@ -268,24 +270,20 @@ int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint
 		error = check_host_range(hpa, size, as->host_bits);
 	if (error)
 		return error;
-	region = describe_region(gpa, size, attributes);
-	region.backend.kind = ADDRSPACE_LINEAR;
-	region.backend.u.linear.offset = gpa - hpa;
-	return map(as, &region, flags);
+	backend.u.linear.offset = gpa - hpa;
+	return map(as, gpa, size, attributes, backend, flags);
 }
 
 int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 			const struct addrspace_attributes *attributes, unsigned flags)
 {
 	const unsigned known = ADDRSPACE_MAP_REPLACE | ADDRSPACE_MAP_POPULATE;
-	struct addrspace_region region;
+	struct addrspace_backend backend = {.kind = ADDRSPACE_ALLOC};
 
 	if (!as || !attributes || flags & ~known)
 		return ADDRSPACE_EINVAL;
-	region = describe_region(gpa, size, attributes);
-	region.backend.kind = ADDRSPACE_ALLOC;
-	region.backend.u.alloc.populate = (flags & ADDRSPACE_MAP_POPULATE) != 0;
-	return map(as, &region, flags);
+	backend.u.alloc.populate = (flags & ADDRSPACE_MAP_POPULATE) != 0;
+	return map(as, gpa, size, attributes, backend, flags);
 }
 
 int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size)
@@ -299,7 +297,7 @@ int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size)
 		return error;
 	lock_exclusive(as);
 	if (addrspace_region_set_overlaps(as, gpa, gpa + size))
-		error = exchange_region(as, gpa, gpa + size, NULL, NULL, NULL);
+		error = exchange_range(as, gpa, gpa + size, NULL, NULL, NULL);
 	unlock_exclusive(as);
 	return error;
 }
@@ -325,7 +323,7 @@ void addrspace_destroy(struct addrspace *as)
 {
 	lock_exclusive(as);
 	clear_locked(as);
-	free_root(as);
+	addrspace_frame_free(as, ADDRSPACE_FRAME_ROOT, as->root_order, as->root_hpa);
 	unlock_exclusive(as);
 	memset(as, 0, sizeof(*as));
 }
@@ -337,8 +335,8 @@ void addrspace_destroy(struct addrspace *as)
  * permissions. ADDRSPACE_ENOENT if part of the range has no region; *gpa == *end if there is
  * nothing to do.
  */
-static int find_changed(const struct addrspace *as, unsigned permissions, uint64_t *gpa,
-			uint64_t *end)
+static NEVER_INLINE int find_changed(const struct addrspace *as, unsigned permissions,
+				     uint64_t *gpa, uint64_t *end)
 {
 	struct addrspace_region region;
 	uint64_t first = *end;
@@ -359,7 +357,7 @@ static int find_changed(const struct addrspace *as, unsigned permissions, uint64
 }
 
 /** Pass one for each region in the change's range that has other permissions. */
-static void protect_regions(struct addrspace *as, struct page_table_change *change)
+static NEVER_INLINE void protect_regions(struct addrspace *as, struct page_table_change *change)
 {
 	struct addrspace_region region;
 
@@ -392,9 +390,9 @@ static int protect_locked(struct addrspace *as, uint64_t gpa, uint64_t end, unsi
 		protect_regions(as, &change);
 		invalidate_change(as, &change);
 		as->format->finish_cuts(as, &change);
-		release_tables(as, &change);
 		addrspace_region_set_protect(as, gpa, end, permissions, &reserve);
 	}
+	release_tables(as, &change);
 	addrspace_region_set_release(as, &reserve);
 	return error;
 }
@@ -418,32 +416,29 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
 
 /* ---- moving a page ---- */
 
-/** The page of an alloc region: the region's description stays, the frame's charge passes to its
- * successor. */
-static int exchange_frame(struct addrspace *as, const struct page_table_fill *fill,
-			  const struct page_copy *page)
+/** The frame that backs the page now; ADDRSPACE_ENOENT if there is none. */
+static NEVER_INLINE int frame_at(const struct addrspace *as, uint64_t gpa, uint64_t *hpa)
 {
-	struct page_table_change change = start_change(fill->gpa, fill->end);
+	struct addrspace_run leaf;
 
-	change.keep_charge = true;
-	return exchange_content(as, &change, fill, page);
+	if (!as->format->leaf(as, gpa, &leaf))
+		return ADDRSPACE_ENOENT;
+	*hpa = leaf.hpa + (gpa - leaf.gpa);
+	return 0;
 }
 
 static int replace_frame_locked(struct addrspace *as, uint64_t gpa, struct page_copy *page)
 {
 	struct addrspace_region region;
-	struct addrspace_region moved;
 	struct page_table_fill fill;
-	struct addrspace_run leaf;
 
-	if (!addrspace_region_set_find(as, gpa, &region) || !as->format->leaf(as, gpa, &leaf))
+	if (!addrspace_region_set_find(as, gpa, &region) || frame_at(as, gpa, &page->old_hpa))
 		return ADDRSPACE_ENOENT;
-	page->old_hpa = leaf.hpa + (gpa - leaf.gpa);
 	if (page->old_hpa == page->new_hpa)
 		return ADDRSPACE_EINVAL;
-	if (addrspace_backend_replace(&region, gpa, page->new_hpa, &fill, &moved))
-		return exchange_region(as, fill.gpa, fill.end, &moved, &fill, page);
-	return exchange_frame(as, &fill, page);
+	if (addrspace_backend_replace(&region, gpa, page->new_hpa, &fill))
+		return exchange_range(as, fill.gpa, fill.end, &region, &fill, page);
+	return exchange_table(as, fill.gpa, fill.end, &fill, page);
 }
 
 int addrspace_replace_frame(struct addrspace *as, uint64_t gpa, uint64_t new_hpa,

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "frames.h"
 
-static uint64_t frames_of_order(unsigned order)
-{
-	return UINT64_C(1) << order;
-}
-
 int addrspace_frame_charge(struct addrspace *as, enum addrspace_frame_kind kind, uint64_t frames)
 {
 	const struct paging_handler *handler = as->handler;
@@ -23,11 +18,11 @@ void addrspace_frame_uncharge(struct addrspace *as, enum addrspace_frame_kind ki
 		handler->uncharge(as->handler_ctx, kind, frames);
 }
 
-int addrspace_frame_allocate_charged(struct addrspace *as,
-				     const struct addrspace_frame_request *request,
-				     struct addrspace_frame *frame)
+/** What comes must be usable; what is not goes back. */
+static inline int allocate(struct addrspace *as, const struct addrspace_frame_request *request,
+			   struct addrspace_frame *frame)
 {
-	uint64_t size = frames_of_order(request->order) * ADDRSPACE_PAGE_SIZE;
+	uint64_t size = ADDRSPACE_PAGE_SIZE << request->order;
 
 	frame->hpa = 0;
 	frame->contents = ADDRSPACE_FRAME_DIRTY;
@@ -39,44 +34,38 @@ int addrspace_frame_allocate_charged(struct addrspace *as,
 		as->handler->free(as->handler_ctx, request, frame->hpa);
 		return ADDRSPACE_EFAULT;
 	}
-	/* Only guest data can have been evicted: a table that is not zeroed would be believed. */
-	if (request->kind != ADDRSPACE_FRAME_GUEST && frame->contents == ADDRSPACE_FRAME_VALID)
-		frame->contents = ADDRSPACE_FRAME_DIRTY;
 	return ADDRSPACE_OK;
 }
 
-int addrspace_frame_allocate(struct addrspace *as, const struct addrspace_frame_request *request,
+int addrspace_frame_allocate(struct addrspace *as, enum addrspace_frame_kind kind, unsigned order,
 			     struct addrspace_frame *frame)
 {
-	uint64_t frames = frames_of_order(request->order);
-	int error = addrspace_frame_charge(as, request->kind, frames);
+	const struct addrspace_frame_request request = {.kind = kind, .order = order};
+	int error = addrspace_frame_charge(as, kind, UINT64_C(1) << order);
 
 	if (error)
 		return error;
-	error = addrspace_frame_allocate_charged(as, request, frame);
+	error = allocate(as, &request, frame);
 	if (error)
-		addrspace_frame_uncharge(as, request->kind, frames);
+		addrspace_frame_uncharge(as, kind, UINT64_C(1) << order);
+	/* Only guest data can have been evicted: a table that is not zeroed would be believed. */
+	if (frame->contents == ADDRSPACE_FRAME_VALID)
+		frame->contents = ADDRSPACE_FRAME_DIRTY;
 	return error;
 }
 
-void addrspace_frame_free(struct addrspace *as, const struct addrspace_frame_request *request,
+void addrspace_frame_free(struct addrspace *as, enum addrspace_frame_kind kind, unsigned order,
 			  uint64_t hpa)
 {
-	as->handler->free(as->handler_ctx, request, hpa);
-	addrspace_frame_uncharge(as, request->kind, frames_of_order(request->order));
+	const struct addrspace_frame_request request = {.kind = kind, .order = order};
+
+	as->handler->free(as->handler_ctx, &request, hpa);
+	addrspace_frame_uncharge(as, kind, UINT64_C(1) << order);
 }
 
-int addrspace_frame_allocate_kind(struct addrspace *as, enum addrspace_frame_kind kind,
-				  struct addrspace_frame *frame)
+int addrspace_frame_allocate_guest(struct addrspace *as,
+				   const struct addrspace_frame_request *request,
+				   struct addrspace_frame *frame)
 {
-	const struct addrspace_frame_request request = {.kind = kind};
-
-	return addrspace_frame_allocate(as, &request, frame);
-}
-
-void addrspace_frame_free_kind(struct addrspace *as, enum addrspace_frame_kind kind, uint64_t hpa)
-{
-	const struct addrspace_frame_request request = {.kind = kind};
-
-	addrspace_frame_free(as, &request, hpa);
+	return allocate(as, request, frame);
 }

@@ -18,27 +18,25 @@ static inline void *frame_pointer(const struct addrspace *as, uint64_t hpa)
 	return handler->physical_to_virtual(as->handler_ctx, hpa);
 }
 
-/** Charges and allocates. 0, ADDRSPACE_EDQUOT, ADDRSPACE_ENOMEM, or ADDRSPACE_EFAULT (an unusable
- * frame, given back). */
-int addrspace_frame_allocate(struct addrspace *as, const struct addrspace_frame_request *request,
+/**
+ * Charges and allocates frames that are not guest data: root, tables, region nodes. Contents are
+ * dirty or zeroed. 0, ADDRSPACE_EDQUOT, ADDRSPACE_ENOMEM, or ADDRSPACE_EFAULT (an unusable frame,
+ * given back).
+ */
+int addrspace_frame_allocate(struct addrspace *as, enum addrspace_frame_kind kind, unsigned order,
 			     struct addrspace_frame *frame);
-/** As above, for frames that addrspace_frame_charge() has paid for. On failure the charge stays the
- * caller's. */
-int addrspace_frame_allocate_charged(struct addrspace *as,
-				     const struct addrspace_frame_request *request,
-				     struct addrspace_frame *frame);
-/** Frees and uncharges. */
-void addrspace_frame_free(struct addrspace *as, const struct addrspace_frame_request *request,
+/** Frees and uncharges them. */
+void addrspace_frame_free(struct addrspace *as, enum addrspace_frame_kind kind, unsigned order,
 			  uint64_t hpa);
+/** Guest data, which addrspace_frame_charge() has paid for; on failure the charge stays the
+ * caller's. */
+int addrspace_frame_allocate_guest(struct addrspace *as,
+				   const struct addrspace_frame_request *request,
+				   struct addrspace_frame *frame);
 
 /** 0 or ADDRSPACE_EDQUOT. */
 int addrspace_frame_charge(struct addrspace *as, enum addrspace_frame_kind kind, uint64_t frames);
 void addrspace_frame_uncharge(struct addrspace *as, enum addrspace_frame_kind kind,
 			      uint64_t frames);
-
-/** Frames of order 0 that are not guest data: tables and region nodes. */
-int addrspace_frame_allocate_kind(struct addrspace *as, enum addrspace_frame_kind kind,
-				  struct addrspace_frame *frame);
-void addrspace_frame_free_kind(struct addrspace *as, enum addrspace_frame_kind kind, uint64_t hpa);
 
 #endif

@@ -94,18 +94,27 @@ struct addrspace_format {
 	int (*check_attributes)(const struct addrspace *as, unsigned permissions,
 				enum addrspace_memory_type memory_type);
 
-	/* A range that is empty: prepare hangs up invisible entries, commit turns them on and
-	 * cannot fail. */
-	int (*map_prepare)(struct addrspace *as, const struct page_table_fill *fill);
+	/*
+	 * A range that is empty: prepare hangs up invisible entries, commit turns them on and
+	 * cannot fail. After a failure abort takes down what was reached.
+	 */
+	int (*map_prepare)(struct addrspace *as, const struct page_table_fill *fill,
+			   uint64_t *reached);
+	void (*map_abort)(struct addrspace *as, const struct page_table_fill *fill,
+			  uint64_t reached);
 	void (*map_commit)(struct addrspace *as, const struct page_table_fill *fill);
 
-	/* A range that is not: built aside, then grafted into what the removal left. */
+	/* A range that is not: built aside, then grafted into what the removal left; or aborted,
+	 * also half-built. */
 	int (*shadow_build)(struct addrspace *as, const struct page_table_fill *fill,
 			    struct page_table_shadow *shadow);
+	void (*shadow_abort)(struct addrspace *as, const struct page_table_fill *fill,
+			     const struct page_table_shadow *shadow);
 	void (*shadow_graft)(struct addrspace *as, const struct page_table_fill *fill,
 			     const struct page_table_shadow *shadow);
 
-	/** Takes the tables for the leaves that the change's ends cut. */
+	/** Takes the tables for the leaves that the change's ends cut. The caller frees what is not
+	 * used. */
 	int (*change_prepare)(struct addrspace *as, struct page_table_change *change);
 	/** Pass one of a removal: nothing in the range can be reached by a new walk. prune: emptied
 	 * tables go as well. */

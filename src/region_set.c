@@ -14,9 +14,9 @@
  */
 #include "region_set.h"
 
-#include "memory.h"
-
+#include "compiler.h"
 #include "frames.h"
+#include "memory.h"
 
 #define NODE_RECORDS       124u
 #define NODE_SAMPLES       15u
@@ -26,18 +26,14 @@
 /** No space of any format is larger. */
 #define GPA_END_LARGEST (UINT64_C(1) << 59)
 
-#define ATTRIBUTE_BITS      16
-#define ATTRIBUTE_MASK      UINT64_C(0xffff)
-#define PERMISSIONS_MASK    UINT64_C(0x7)
-#define MEMORY_TYPE_SHIFT   3
-#define MEMORY_TYPE_MASK    UINT64_C(0xf)
-#define BACKEND_KIND_SHIFT  7
-#define BACKEND_KIND_MASK   UINT64_C(0xf)
-#define BACKEND_POPULATE    (UINT64_C(1) << 11)
-#define RESERVE_NODES_LIMIT (sizeof(((struct region_reserve *)0)->hpa) / sizeof(uint64_t))
-
-/* Steps that follow one another do not need their stack at the same time: inlined, they would. */
-#define OUT_OF_LINE __attribute__((noinline))
+#define ATTRIBUTE_BITS     16
+#define ATTRIBUTE_MASK     UINT64_C(0xffff)
+#define PERMISSIONS_MASK   UINT64_C(0x7)
+#define MEMORY_TYPE_SHIFT  3
+#define MEMORY_TYPE_MASK   UINT64_C(0xf)
+#define BACKEND_KIND_SHIFT 7
+#define BACKEND_KIND_MASK  UINT64_C(0xf)
+#define BACKEND_POPULATE   (UINT64_C(1) << 11)
 
 struct leaf_record {
 	uint64_t start;
@@ -70,12 +66,21 @@ _Static_assert(sizeof(struct region_node) == ADDRSPACE_PAGE_SIZE, "a node is one
 _Static_assert(GPA_END_LARGEST >> PAGE_SHIFT << ATTRIBUTE_BITS >> ATTRIBUTE_BITS ==
 		       GPA_END_LARGEST >> PAGE_SHIFT,
 	       "the largest region's pages fit above the attributes");
-_Static_assert(RESERVE_NODES_LIMIT >= 2 * (REGION_SET_MAX_DEPTH + 1), "two paths fit a reserve");
 
 /** A way from the root to a place in a leaf: the nodes, and which record of each. */
 struct region_path {
 	struct region_node *node[REGION_SET_MAX_DEPTH];
 	uint8_t slot[REGION_SET_MAX_DEPTH];
+};
+
+/** What the steps of one change share, so that each needs little stack of its own. For the same
+ * reason steps that follow one another are not inlined: their frames would add up. */
+struct region_work {
+	struct addrspace *as;
+	struct region_reserve *reserve;
+	union record record; /* to be put in */
+	union record left;   /* of a node that was cut */
+	struct region_path path;
 };
 
 /** A replacement, widened to the neighbours that the new region merges with. */
@@ -184,7 +189,7 @@ static unsigned slots_back(unsigned slot, unsigned count)
 
 /** To the leaf where a record that starts at key belongs: slot[0] is its place, the records that
  * start below key are before it, and if any does, one is in this very leaf. */
-static OUT_OF_LINE void seek(const struct addrspace *as, uint64_t key, struct region_path *path)
+static NEVER_INLINE void seek(const struct addrspace *as, uint64_t key, struct region_path *path)
 {
 	struct region_node *node = frame_pointer(as, as->region_root);
 	unsigned level = as->region_depth - 1;
@@ -212,7 +217,7 @@ static struct leaf_record *record_at(const struct region_path *path)
 }
 
 /** From a place behind a leaf's last record to the next leaf's first; false at the end. */
-static OUT_OF_LINE bool step_to_record(const struct addrspace *as, struct region_path *path)
+static NEVER_INLINE bool step_to_record(const struct addrspace *as, struct region_path *path)
 {
 	unsigned level = 0;
 
@@ -229,8 +234,8 @@ static OUT_OF_LINE bool step_to_record(const struct addrspace *as, struct region
 }
 
 /** To the first record that ends above gpa; false if there is none, also in an empty tree. */
-static OUT_OF_LINE bool seek_ending_above(const struct addrspace *as, uint64_t gpa,
-					  struct region_path *path)
+static NEVER_INLINE bool seek_ending_above(const struct addrspace *as, uint64_t gpa,
+					   struct region_path *path)
 {
 	uint64_t hpa = as->region_root;
 
@@ -280,12 +285,31 @@ static uint64_t end_before_gap(const struct addrspace *as, struct region_path *p
 
 /* Nodes. */
 
+static void reserve_push(struct addrspace *as, struct region_reserve *reserve, uint64_t hpa)
+{
+	uint64_t *next = frame_pointer(as, hpa);
+
+	*next = reserve->first_hpa;
+	reserve->first_hpa = hpa;
+	reserve->count++;
+}
+
+static uint64_t reserve_pop(struct addrspace *as, struct region_reserve *reserve)
+{
+	uint64_t hpa = reserve->first_hpa;
+	const uint64_t *next = frame_pointer(as, hpa);
+
+	reserve->first_hpa = *next;
+	reserve->count--;
+	return hpa;
+}
+
 static struct region_node *take_node(struct addrspace *as, struct region_reserve *reserve,
 				     uint64_t *hpa)
 {
 	struct region_node *node;
 
-	*hpa = reserve->hpa[--reserve->count];
+	*hpa = reserve_pop(as, reserve);
 	node = frame_pointer(as, *hpa);
 	memset(node, 0xff, sizeof(*node));
 	node->count = 0;
@@ -297,7 +321,7 @@ static struct region_node *take_node(struct addrspace *as, struct region_reserve
 static void free_node(struct addrspace *as, uint64_t hpa)
 {
 	as->region_nodes--;
-	addrspace_frame_free_kind(as, ADDRSPACE_FRAME_REGION_NODE, hpa);
+	addrspace_frame_free(as, ADDRSPACE_FRAME_REGION_NODE, 0, hpa);
 }
 
 static uint64_t node_hpa(const struct addrspace *as, const struct region_path *path, unsigned level)
@@ -308,14 +332,14 @@ static uint64_t node_hpa(const struct addrspace *as, const struct region_path *p
 }
 
 /** After the records from slot on have moved or changed. */
-static OUT_OF_LINE void refresh_samples(struct region_node *node, unsigned slot)
+static NEVER_INLINE void refresh_samples(struct region_node *node, unsigned slot)
 {
 	for (unsigned i = slots_back(slot, 1) / SAMPLE_STRIDE; i < NODE_SAMPLES; i++)
 		node->samples[i] = node->records[(i + 1) * SAMPLE_STRIDE].start;
 }
 
-static OUT_OF_LINE void place_record(struct region_node *node, unsigned slot,
-				     const union record *record)
+static NEVER_INLINE void place_record(struct region_node *node, unsigned slot,
+				      const union record *record)
 {
 	union record *place = &node->records[slot];
 
@@ -339,7 +363,7 @@ static void overwrite_record(struct region_node *node, unsigned slot, const unio
 }
 
 /** Takes records [from, to) out. */
-static OUT_OF_LINE void close_records(struct region_node *node, unsigned from, unsigned to)
+static NEVER_INLINE void close_records(struct region_node *node, unsigned from, unsigned to)
 {
 	unsigned count = node->count - (to - from);
 
@@ -353,8 +377,8 @@ static OUT_OF_LINE void close_records(struct region_node *node, unsigned from, u
 
 /** The largest gap between two of the records [first, last], or inside one of them; or the first
  * one met of at least enough. */
-static OUT_OF_LINE uint64_t largest_gap(const struct region_node *node, unsigned level,
-					unsigned first, unsigned last, uint64_t enough)
+static NEVER_INLINE uint64_t largest_gap(const struct region_node *node, unsigned level,
+					 unsigned first, unsigned last, uint64_t enough)
 {
 	uint64_t largest = 0;
 
@@ -391,28 +415,28 @@ static void summarize(const struct region_node *node, unsigned level, uint64_t h
  * at the place of the change before it, gained after it: only if the largest of all may have gone
  * are the others looked at.
  */
-static OUT_OF_LINE void propagate(struct addrspace *as, struct region_path *path, unsigned level,
-				  uint64_t lost, uint64_t gained)
+static NEVER_INLINE void propagate(const struct addrspace *as, struct region_path *path,
+				   unsigned level, uint64_t lost, uint64_t gained)
 {
 	for (; level + 1 < as->region_depth; level++) {
 		const struct region_node *node = path->node[level];
 		struct region_node *parent = path->node[level + 1];
 		unsigned slot = path->slot[level + 1];
 		struct inner_record *record = &parent->records[slot].inner;
-		uint64_t start = node->records[0].start;
+		uint64_t lost_above = gap_around(parent, level + 1, slot);
 		uint64_t end = record_end(&node->records[node->count - 1], level);
-		uint64_t gap = record->largest_gap;
+		bool changed = record->start != node->records[0].start || record->end != end;
 
-		if (gained >= gap)
-			gap = gained;
-		else if (lost >= gap)
-			gap = largest_gap(node, level, 0, node->count, gap);
-		if (record->start == start && record->end == end && record->largest_gap == gap)
-			return;
-		lost = gap_around(parent, level + 1, slot);
 		record->end = end;
-		record->largest_gap = gap;
-		set_start(parent, slot, start);
+		set_start(parent, slot, node->records[0].start);
+		if (lost >= record->largest_gap && gained < lost)
+			gained = largest_gap(node, level, 0, node->count, record->largest_gap);
+		else if (gained < record->largest_gap)
+			gained = record->largest_gap;
+		if (!changed && gained == record->largest_gap)
+			return;
+		record->largest_gap = gained;
+		lost = lost_above;
 		gained = gap_around(parent, level + 1, slot);
 	}
 }
@@ -442,16 +466,14 @@ static unsigned split_point(const struct addrspace *as, const struct region_path
 	return slot < NODE_RECORDS / 8 ? NODE_RECORDS / 4 : NODE_RECORDS / 2;
 }
 
-/** Puts *record into the full node or the new one to its right. Then *left is the node's record for
- * its parent and *record the new one's. */
-static OUT_OF_LINE void split_node(struct addrspace *as, const struct region_path *path,
-				   unsigned level, unsigned slot, union record *record,
-				   union record *left, struct region_reserve *reserve)
+/** Puts work->record into the full node or the new one to its right. Then work->left is the node's
+ * record for its parent and work->record the new one's. */
+static NEVER_INLINE void split_node(struct region_work *work, unsigned level, unsigned slot)
 {
-	struct region_node *node = path->node[level];
-	unsigned kept = split_point(as, path, level, slot);
+	struct region_node *node = work->path.node[level];
+	unsigned kept = split_point(work->as, &work->path, level, slot);
 	uint64_t new_hpa;
-	struct region_node *new_node = take_node(as, reserve, &new_hpa);
+	struct region_node *new_node = take_node(work->as, work->reserve, &new_hpa);
 
 	memcpy(new_node->records, &node->records[kept],
 	       (NODE_RECORDS - kept) * sizeof(node->records[0]));
@@ -459,92 +481,90 @@ static OUT_OF_LINE void split_node(struct addrspace *as, const struct region_pat
 	refresh_samples(new_node, 0);
 	close_records(node, kept, NODE_RECORDS);
 	if (slot <= kept && kept < NODE_RECORDS)
-		place_record(node, slot, record);
+		place_record(node, slot, &work->record);
 	else
-		place_record(new_node, slot - kept, record);
-	summarize(node, level, node_hpa(as, path, level), left);
-	summarize(new_node, level, new_hpa, record);
+		place_record(new_node, slot - kept, &work->record);
+	summarize(node, level, node_hpa(work->as, &work->path, level), &work->left);
+	summarize(new_node, level, new_hpa, &work->record);
 }
 
-static void grow_root(struct addrspace *as, const union record *left, const union record *right,
-		      struct region_reserve *reserve)
+static void grow_root(struct region_work *work)
 {
-	struct region_node *root = take_node(as, reserve, &as->region_root);
+	struct region_node *root = take_node(work->as, work->reserve, &work->as->region_root);
 
-	place_record(root, 0, left);
-	place_record(root, 1, right);
-	as->region_depth++;
+	place_record(root, 0, &work->left);
+	place_record(root, 1, &work->record);
+	work->as->region_depth++;
 }
 
-static void insert_at(struct addrspace *as, struct region_path *path, union record *record,
-		      struct region_reserve *reserve)
+/** Puts work->record where work->path leads. */
+static void insert_at_path(struct region_work *work)
 {
 	unsigned level = 0;
-	unsigned slot = path->slot[0];
-	unsigned before;
+	unsigned slot = work->path.slot[0];
+	struct region_node *node = work->path.node[0];
 	uint64_t lost;
-	uint64_t gained;
-	union record left;
 
 	/* Above the leaf, a record comes together with a new record for its left neighbour. */
-	while (path->node[level]->count == NODE_RECORDS) {
+	while (node->count == NODE_RECORDS) {
 		if (level)
-			overwrite_record(path->node[level], slot - 1, &left);
-		split_node(as, path, level, slot, record, &left, reserve);
-		if (++level == as->region_depth) {
-			grow_root(as, &left, record, reserve);
+			overwrite_record(node, slot - 1, &work->left);
+		split_node(work, level, slot);
+		if (++level == work->as->region_depth) {
+			grow_root(work);
 			return;
 		}
-		slot = path->slot[level] + 1;
+		slot = work->path.slot[level] + 1u;
+		node = work->path.node[level];
 	}
-	before = slots_back(slot, 2);
-	lost = largest_gap(path->node[level], level, before, slot, UINT64_MAX);
+	lost = largest_gap(node, level, slots_back(slot, 2), slot, UINT64_MAX);
 	if (level)
-		overwrite_record(path->node[level], slot - 1, &left);
-	place_record(path->node[level], slot, record);
-	gained = largest_gap(path->node[level], level, before, slot + 1, UINT64_MAX);
-	propagate(as, path, level, lost, gained);
+		overwrite_record(node, slot - 1, &work->left);
+	place_record(node, slot, &work->record);
+	propagate(work->as, &work->path, level, lost,
+		  largest_gap(node, level, slots_back(slot, 2), slot + 1, UINT64_MAX));
 }
 
-/** *record serves as working space too. */
-static OUT_OF_LINE void insert(struct addrspace *as, struct region_path *path, union record *record,
-			       struct region_reserve *reserve)
+static NEVER_INLINE void insert(struct region_work *work)
 {
+	struct addrspace *as = work->as;
+
 	as->region_count++;
 	if (as->region_depth) {
-		seek(as, record->start, path);
-		insert_at(as, path, record, reserve);
+		seek(as, work->record.start, &work->path);
+		insert_at_path(work);
 		return;
 	}
-	place_record(take_node(as, reserve, &as->region_root), 0, record);
+	place_record(take_node(as, work->reserve, &as->region_root), 0, &work->record);
 	as->region_depth = 1;
 }
 
 /** Other contents for the path's leaf's record at slot, which stays between its neighbours. */
-static void rewrite(struct addrspace *as, struct region_path *path, unsigned slot,
-		    const union record *record)
+static void rewrite(struct region_work *work, unsigned slot, const union record *record)
 {
-	uint64_t lost = gap_around(path->node[0], 0, slot);
+	struct region_node *leaf = work->path.node[0];
+	uint64_t lost = gap_around(leaf, 0, slot);
 
-	overwrite_record(path->node[0], slot, record);
-	propagate(as, path, 0, lost, gap_around(path->node[0], 0, slot));
+	overwrite_record(leaf, slot, record);
+	propagate(work->as, &work->path, 0, lost, gap_around(leaf, 0, slot));
 }
 
 /* Records go. */
 
 /** Moves the records of child slot + 1 into child slot if together they leave room. What the parent
  * tells of them to its own parent stays the same. */
-static OUT_OF_LINE bool merge_children(struct addrspace *as, struct region_node *parent,
-				       unsigned slot)
+static NEVER_INLINE bool merge_children(struct addrspace *as, struct region_node *parent,
+					unsigned slot)
 {
 	struct inner_record *record = &parent->records[slot].inner;
-	const struct inner_record *next = &parent->records[slot + 1].inner;
+	const struct inner_record *next;
 	struct region_node *left;
 	const struct region_node *right;
 	unsigned count;
 
 	if (slot + 1 >= parent->count)
 		return false;
+	next = &parent->records[slot + 1].inner;
 	left = child_of(as, parent, slot);
 	right = child_of(as, parent, slot + 1);
 	count = left->count;
@@ -589,60 +609,56 @@ static void rebalance(struct addrspace *as, const struct region_path *path, unsi
 }
 
 /** Takes records [from, to) out of the path's leaf, and the nodes that this leaves empty. */
-static OUT_OF_LINE void remove_records(struct addrspace *as, struct region_path *path,
-				       unsigned from, unsigned to)
+static void remove_records(struct region_work *work, unsigned from, unsigned to)
 {
-	struct region_node *node = path->node[0];
+	struct addrspace *as = work->as;
+	struct region_node *node = work->path.node[0];
 	unsigned level = 0;
 	uint64_t lost;
 
 	as->region_count -= to - from;
-	for (; to - from == node->count; node = path->node[level]) {
-		free_node(as, node_hpa(as, path, level));
+	for (; to - from == node->count; node = work->path.node[level]) {
+		free_node(as, node_hpa(as, &work->path, level));
 		if (++level == as->region_depth) {
 			as->region_depth = 0;
 			as->region_root = 0;
 			return;
 		}
-		from = path->slot[level];
+		from = work->path.slot[level];
 		to = from + 1;
 	}
 	lost = largest_gap(node, level, slots_back(from, 1), to, UINT64_MAX);
 	close_records(node, from, to);
-	propagate(as, path, level, lost,
+	propagate(as, &work->path, level, lost,
 		  largest_gap(node, level, slots_back(from, 1), from, UINT64_MAX));
 	if (level && from)
 		merge_children(as, node, from - 1);
-	rebalance(as, path, level);
-}
-
-/** Takes away what the path's record has below end. */
-static OUT_OF_LINE void trim_head(struct addrspace *as, struct region_path *path, uint64_t end)
-{
-	union record rest = {.leaf = *record_at(path)};
-
-	leaf_set_range(&rest.leaf, end, leaf_end(&rest.leaf));
-	rewrite(as, path, path->slot[0], &rest);
+	rebalance(as, &work->path, level);
 }
 
 /** Removes [gpa, end), where no region reaches over gpa. */
-static OUT_OF_LINE void remove_range(struct addrspace *as, struct region_path *path, uint64_t gpa,
-				     uint64_t end)
+static NEVER_INLINE void remove_range(struct region_work *work, uint64_t gpa, uint64_t end)
 {
-	while (as->region_depth) {
+	while (work->as->region_depth) {
+		const struct leaf_record *record;
 		unsigned to;
 
-		seek(as, gpa, path);
-		if (!step_to_record(as, path) || record_at(path)->start >= end)
+		seek(work->as, gpa, &work->path);
+		if (!step_to_record(work->as, &work->path))
 			return;
-		if (leaf_end(record_at(path)) > end) {
-			trim_head(as, path, end);
+		record = record_at(&work->path);
+		if (record->start >= end)
+			return;
+		if (leaf_end(record) > end) {
+			work->left.leaf = *record;
+			leaf_set_range(&work->left.leaf, end, leaf_end(record));
+			rewrite(work, work->path.slot[0], &work->left);
 			return;
 		}
-		to = rank(path->node[0], end);
-		if (leaf_end(&path->node[0]->records[to - 1].leaf) > end)
+		to = rank(work->path.node[0], end);
+		if (leaf_end(&work->path.node[0]->records[to - 1].leaf) > end)
 			to--;
-		remove_records(as, path, path->slot[0], to);
+		remove_records(work, work->path.slot[0], to);
 	}
 }
 
@@ -666,9 +682,9 @@ static void widen(const struct addrspace *as, struct region_path *path,
 }
 
 /** What becomes of [gpa, end) replaced by the record, or by nothing. */
-static OUT_OF_LINE struct region_change plan_change(const struct addrspace *as,
-						    struct region_path *path, uint64_t gpa,
-						    uint64_t end, const struct leaf_record *record)
+static NEVER_INLINE struct region_change plan_change(const struct addrspace *as,
+						     struct region_path *path, uint64_t gpa,
+						     uint64_t end, const struct leaf_record *record)
 {
 	struct region_change change = {gpa, end, record ? 1 : 0};
 	const struct leaf_record *before;
@@ -687,72 +703,68 @@ static OUT_OF_LINE struct region_change plan_change(const struct addrspace *as,
 }
 
 /** Cuts a region that reaches over gpa. Answers where it ended if that is above end, else 0. */
-static OUT_OF_LINE uint64_t cut_left(struct addrspace *as, struct region_path *path, uint64_t gpa,
-				     uint64_t end)
+static NEVER_INLINE uint64_t cut_left(struct region_work *work, uint64_t gpa, uint64_t end)
 {
 	const struct leaf_record *before;
 	uint64_t old_end;
-	union record head;
 
-	if (!as->region_depth)
+	if (!work->as->region_depth)
 		return 0;
-	seek(as, gpa, path);
-	before = record_before(path);
+	seek(work->as, gpa, &work->path);
+	before = record_before(&work->path);
 	if (!before || leaf_end(before) <= gpa)
 		return 0;
 	old_end = leaf_end(before);
-	head.leaf = *before;
-	leaf_set_range(&head.leaf, before->start, gpa);
-	rewrite(as, path, path->slot[0] - 1u, &head);
+	work->left.leaf = *before;
+	leaf_set_range(&work->left.leaf, before->start, gpa);
+	rewrite(work, work->path.slot[0] - 1u, &work->left);
 	return old_end > end ? old_end : 0;
 }
 
-/** Gives [end, old_end) back to the region that was cut at gpa. *space is working space. */
-static void insert_rest(struct addrspace *as, struct region_path *path, union record *space,
-			uint64_t gpa, uint64_t end, uint64_t old_end,
-			struct region_reserve *reserve)
+/** Gives [end, old_end) back to the region that was cut at gpa. */
+static void insert_rest(struct region_work *work, uint64_t gpa, uint64_t end, uint64_t old_end)
 {
-	seek(as, gpa, path);
-	space->leaf = *record_before(path);
-	leaf_set_range(&space->leaf, end, old_end);
-	insert(as, path, space, reserve);
+	seek(work->as, gpa, &work->path);
+	work->record.leaf = *record_before(&work->path);
+	leaf_set_range(&work->record.leaf, end, old_end);
+	insert(work);
 }
 
-/** Puts the record where no region reaches over both its ends. The first record that lies inside
- * becomes the new one, so that none need come. */
-static void put_record(struct addrspace *as, struct region_path *path, union record *record,
-		       struct region_reserve *reserve)
+/** Makes the first record that lies inside the range of work->record the new one, so that none need
+ * come; false if there is none. */
+static bool take_over(struct region_work *work)
 {
-	uint64_t end = leaf_end(&record->leaf);
+	uint64_t end = leaf_end(&work->record.leaf);
 	uint64_t first_gpa;
 
-	if (as->region_depth) {
-		seek(as, record->start, path);
-		if (step_to_record(as, path) && leaf_end(record_at(path)) <= end) {
-			first_gpa = record_at(path)->start;
-			remove_range(as, path, leaf_end(record_at(path)), end);
-			seek(as, first_gpa, path);
-			step_to_record(as, path);
-			rewrite(as, path, path->slot[0], record);
-			return;
-		}
-		remove_range(as, path, record->start, end);
-	}
-	insert(as, path, record, reserve);
+	if (!work->as->region_depth)
+		return false;
+	seek(work->as, work->record.start, &work->path);
+	if (!step_to_record(work->as, &work->path) || leaf_end(record_at(&work->path)) > end)
+		return false;
+	first_gpa = record_at(&work->path)->start;
+	remove_range(work, leaf_end(record_at(&work->path)), end);
+	seek(work->as, first_gpa, &work->path);
+	step_to_record(work->as, &work->path);
+	rewrite(work, work->path.slot[0], &work->record);
+	return true;
 }
 
-/** Puts the record into its range, whatever is there. path and *record serve as working space. */
-static OUT_OF_LINE void replace_by(struct addrspace *as, struct region_path *path,
-				   union record *record, struct region_reserve *reserve)
+/** Puts work->record into its range, whatever is there. */
+static NEVER_INLINE void replace_by_record(struct region_work *work)
 {
+	struct leaf_record *record = &work->record.leaf;
 	struct region_change change =
-		plan_change(as, path, record->start, leaf_end(&record->leaf), &record->leaf);
-	uint64_t old_end = cut_left(as, path, change.gpa, change.end);
+		plan_change(work->as, &work->path, record->start, leaf_end(record), record);
+	uint64_t old_end = cut_left(work, change.gpa, change.end);
 
-	leaf_set_range(&record->leaf, change.gpa, change.end);
-	put_record(as, path, record, reserve);
+	leaf_set_range(record, change.gpa, change.end);
+	if (!take_over(work)) {
+		remove_range(work, change.gpa, change.end);
+		insert(work);
+	}
 	if (old_end)
-		insert_rest(as, path, record, change.gpa, change.end, old_end, reserve);
+		insert_rest(work, change.gpa, change.end, old_end);
 }
 
 /**
@@ -786,13 +798,13 @@ static int reserve_for(struct addrspace *as, const struct region_path *left_path
 	}
 	while (reserve->count < nodes) {
 		struct addrspace_frame frame;
-		int error = addrspace_frame_allocate_kind(as, ADDRSPACE_FRAME_REGION_NODE, &frame);
+		int error = addrspace_frame_allocate(as, ADDRSPACE_FRAME_REGION_NODE, 0, &frame);
 
 		if (error) {
 			addrspace_region_set_release(as, reserve);
 			return error;
 		}
-		reserve->hpa[reserve->count++] = frame.hpa;
+		reserve_push(as, reserve, frame.hpa);
 	}
 	return ADDRSPACE_OK;
 }
@@ -805,7 +817,7 @@ int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uin
 	struct leaf_record record;
 	struct region_path path;
 
-	reserve->count = 0;
+	*reserve = (struct region_reserve){0};
 	if (region)
 		pack(region, &record);
 	change = plan_change(as, &path, gpa, end, region ? &record : NULL);
@@ -818,9 +830,9 @@ int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uin
 
 /** The part inside [gpa, end) of the region that contains address, with other permissions; false if
  * there is none, or it lies inside whole, or has them. */
-static bool protected_cut(const struct addrspace *as, struct region_path *path, uint64_t address,
-			  uint64_t gpa, uint64_t end, unsigned permissions,
-			  struct leaf_record *part)
+static NEVER_INLINE bool protected_cut(const struct addrspace *as, struct region_path *path,
+				       uint64_t address, uint64_t gpa, uint64_t end,
+				       unsigned permissions, struct leaf_record *part)
 {
 	uint64_t part_end;
 
@@ -835,6 +847,23 @@ static bool protected_cut(const struct addrspace *as, struct region_path *path, 
 	leaf_set_range(part, part->start > gpa ? part->start : gpa,
 		       part_end < end ? part_end : end);
 	return true;
+}
+
+/** The first region from *position on that ends in the range and has other permissions, with these;
+ * *position moves behind it. */
+static NEVER_INLINE bool protected_next(const struct addrspace *as, struct region_path *path,
+					uint64_t *position, uint64_t end, unsigned permissions,
+					struct leaf_record *part)
+{
+	while (seek_ending_above(as, *position, path) && record_at(path)->start < end) {
+		*part = *record_at(path);
+		*position = leaf_end(part);
+		if (leaf_permissions(part) == permissions)
+			continue;
+		part->pages_and_attributes ^= leaf_permissions(part) ^ permissions;
+		return true;
+	}
+	return false;
 }
 
 /** How many records come when the part is put in place; and where. */
@@ -856,7 +885,7 @@ int addrspace_region_set_reserve_protect(struct addrspace *as, uint64_t gpa, uin
 	struct region_path left_path;
 	struct region_path right_path;
 
-	reserve->count = 0;
+	*reserve = (struct region_reserve){0};
 	if (protected_cut(as, &left_path, gpa, gpa, end, permissions, &part))
 		left = part_insertions(as, &part, &left_path);
 	/* A part that starts at gpa is the one above. */
@@ -872,8 +901,7 @@ int addrspace_region_set_reserve_protect(struct addrspace *as, uint64_t gpa, uin
 void addrspace_region_set_release(struct addrspace *as, struct region_reserve *reserve)
 {
 	while (reserve->count)
-		addrspace_frame_free_kind(as, ADDRSPACE_FRAME_REGION_NODE,
-					  reserve->hpa[--reserve->count]);
+		addrspace_frame_free(as, ADDRSPACE_FRAME_REGION_NODE, 0, reserve_pop(as, reserve));
 }
 
 void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
@@ -881,42 +909,36 @@ void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t e
 				  struct region_reserve *reserve)
 {
 	uint64_t old_end;
-	union record record;
-	struct region_path path;
+	struct region_work work;
 
+	work.as = as;
+	work.reserve = reserve;
 	if (region) {
-		pack(region, &record.leaf);
-		replace_by(as, &path, &record, reserve);
+		pack(region, &work.record.leaf);
+		replace_by_record(&work);
 		return;
 	}
-	old_end = cut_left(as, &path, gpa, end);
+	old_end = cut_left(&work, gpa, end);
 	if (old_end)
-		insert_rest(as, &path, &record, gpa, end, old_end, reserve);
+		insert_rest(&work, gpa, end, old_end);
 	else
-		remove_range(as, &path, gpa, end);
+		remove_range(&work, gpa, end);
 }
 
 void addrspace_region_set_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
 				  unsigned permissions, struct region_reserve *reserve)
 {
 	uint64_t position = gpa;
-	union record part;
-	struct region_path path;
+	struct region_work work;
 
+	work.as = as;
+	work.reserve = reserve;
 	/* Cuts come first: they need the nodes that were counted for the tree as it was. What
 	 * follows only changes records and takes some out. */
-	if (protected_cut(as, &path, gpa, gpa, end, permissions, &part.leaf))
-		replace_by(as, &path, &part, reserve);
-	if (protected_cut(as, &path, end - 1, gpa, end, permissions, &part.leaf))
-		replace_by(as, &path, &part, reserve);
-	while (seek_ending_above(as, position, &path) && record_at(&path)->start < end) {
-		part.leaf = *record_at(&path);
-		position = leaf_end(&part.leaf);
-		if (leaf_permissions(&part.leaf) == permissions)
-			continue;
-		part.leaf.pages_and_attributes ^= leaf_permissions(&part.leaf) ^ permissions;
-		replace_by(as, &path, &part, reserve);
-	}
+	while (protected_cut(as, &work.path, gpa, gpa, end, permissions, &work.record.leaf) ||
+	       protected_cut(as, &work.path, end - 1, gpa, end, permissions, &work.record.leaf) ||
+	       protected_next(as, &work.path, &position, end, permissions, &work.record.leaf))
+		replace_by_record(&work);
 }
 
 void addrspace_region_set_clear(struct addrspace *as)

@@ -12,10 +12,11 @@
 /** Levels that the tree can grow to: far more than a region per page of the largest space needs. */
 #define REGION_SET_MAX_DEPTH 8
 
-/** Nodes taken ahead of a change, enough for the insertions it was reserved for. */
+/** Nodes taken ahead of a change, enough for the insertions it was reserved for; each names the
+ * next. */
 struct region_reserve {
 	unsigned count;
-	uint64_t hpa[2 * (REGION_SET_MAX_DEPTH + 1)];
+	uint64_t first_hpa;
 };
 
 /** Copies the region that contains gpa; false if there is none. region may be NULL. */

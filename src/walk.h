@@ -41,8 +41,7 @@ struct walk {
 	uint64_t table_end; /* of what the current table holds of the range */
 	unsigned level;     /* of the current table's slots */
 	unsigned top;
-	uint64_t *touched; /* slots stored to in the current table and not yet synced */
-	uint64_t *touched_end;
+	uint64_t *touched; /* first slot stored to in the current table since the last sync */
 	uint64_t *tables[PAGE_TABLE_MAX_LEVELS];
 };
 
@@ -89,7 +88,6 @@ static inline void walk_start(struct walk *walk, const struct addrspace *as, uin
 	walk->top = level;
 	walk->table_end = table_boundary(as, gpa, level, end);
 	walk->touched = NULL;
-	walk->touched_end = NULL;
 	walk->tables[level] = table;
 }
 
@@ -126,7 +124,6 @@ ALWAYS_INLINE void walk_touch(struct walk *walk, uint64_t *slot)
 {
 	if (!walk->touched)
 		walk->touched = slot;
-	walk->touched_end = slot + 1;
 }
 
 ALWAYS_INLINE void walk_store(struct walk *walk, uint64_t *slot, uint64_t entry)
@@ -135,20 +132,25 @@ ALWAYS_INLINE void walk_store(struct walk *walk, uint64_t *slot, uint64_t entry)
 	walk_touch(walk, slot);
 }
 
-/** Cleans the slots stored to, for walkers that do not snoop. */
-static inline void walk_sync(struct walk *walk)
+/** Cleans the slots stored to, the last of them the one of address last, for walkers that do not
+ * snoop. */
+static inline void walk_sync(struct walk *walk, uint64_t last)
 {
 	const struct paging_handler *handler = walk->as->handler;
+	size_t behind;
 
-	if (walk->touched && handler->sync_table)
+	if (walk->touched && handler->sync_table) {
+		behind = slot_index(walk->as, last, walk->level) + 1;
 		handler->sync_table(walk->as->handler_ctx, walk->touched,
-				    (size_t)(walk->touched_end - walk->touched) * sizeof(uint64_t));
+				    (size_t)(walk->tables[walk->level] + behind - walk->touched) *
+					    sizeof(uint64_t));
+	}
 	walk->touched = NULL;
 }
 
 static inline void walk_descend(struct walk *walk, uint64_t *table)
 {
-	walk_sync(walk);
+	walk_sync(walk, walk->gpa);
 	walk->table_end = walk_slot_end(walk);
 	walk->level--;
 	walk->tables[walk->level] = table;
@@ -157,7 +159,7 @@ static inline void walk_descend(struct walk *walk, uint64_t *table)
 /** Goes up one table, behind the slot it came from; false if it stands in the topmost one. */
 static inline bool walk_ascend(struct walk *walk)
 {
-	walk_sync(walk);
+	walk_sync(walk, walk->gpa - 1);
 	if (walk->level == walk->top)
 		return false;
 	walk->level++;

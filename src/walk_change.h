@@ -146,27 +146,9 @@ static void walk_detach(struct addrspace *as, struct page_table_change *change, 
 static void walk_release(struct addrspace *as, struct page_table_change *change)
 {
 	struct walk_owner owner = {.keep_charge = change->keep_charge};
-	struct walk walk;
 
-	walk_start_root(&walk, as, change->gpa, change->end);
-	do {
-		while (walk.gpa < walk.table_end) {
-			uint64_t *slot = walk_slot(&walk);
-			uint64_t entry = entry_read(slot);
-
-			if (entry & ENTRY_FORMAT.present && !(walk_covers_slot(&walk))) {
-				walk_descend(&walk, entry_table(as, entry));
-				continue;
-			}
-			if (entry) {
-				/* 0 before the frame goes: no entry, not even a dead one, names a
-				 * freed frame. */
-				walk_store(&walk, slot, 0);
-				free_entry(as, entry, walk.level, walk.gpa, &owner);
-			}
-			walk_next(&walk);
-		}
-	} while (walk_leave(&walk));
+	free_range(as, frame_pointer(as, as->root_hpa), root_level(as), change->gpa, change->end, 0,
+		   &owner);
 }
 
 /* ---- cutting leaves ---- */
@@ -192,13 +174,6 @@ static bool find_cut(const struct addrspace *as, uint64_t gpa, struct page_table
 	}
 }
 
-static void change_free_tables(struct addrspace *as, struct page_table_change *change)
-{
-	while (change->table_count > change->tables_used)
-		addrspace_frame_free_kind(as, ADDRSPACE_FRAME_TABLE,
-					  change->tables[--change->table_count]);
-}
-
 static int walk_change_prepare(struct addrspace *as, struct page_table_change *change)
 {
 	struct page_table_position position;
@@ -213,83 +188,84 @@ static int walk_change_prepare(struct addrspace *as, struct page_table_change *c
 	needed = cut_table_count(change->gpa, start_level, change->end, end_level);
 	while (change->table_count < needed) {
 		struct addrspace_frame frame;
-		int error = addrspace_frame_allocate_kind(as, ADDRSPACE_FRAME_TABLE, &frame);
+		int error = addrspace_frame_allocate(as, ADDRSPACE_FRAME_TABLE, 0, &frame);
 
-		if (error) {
-			change_free_tables(as, change);
+		if (error)
 			return error;
-		}
 		change->tables[change->table_count++] = frame.hpa;
 	}
 	return 0;
 }
 
-/** A private table full of the leaves that a leaf at level splits into; returns its entry. */
-static uint64_t split_table(struct addrspace *as, struct page_table_change *change, uint64_t leaf,
-			    unsigned level)
+/** What becomes of a leaf inside the change's range. */
+static uint64_t changed_leaf(const struct addrspace *as, const struct page_table_change *change,
+			     uint64_t leaf)
 {
+	if (!change->protect)
+		return dead_entry(leaf);
+	return ENTRY_FORMAT.with_permissions(as->cpu_features, leaf, change->permissions);
+}
+
+/**
+ * A private table of the leaves that a leaf at level, whose slot starts at gpa, splits into;
+ * returns its entry. Those inside the change's range are changed, those that it cuts again and
+ * those outside are not.
+ */
+static uint64_t split_table(struct addrspace *as, struct page_table_change *change, uint64_t leaf,
+			    unsigned level, uint64_t gpa)
+{
+	uint64_t size = level_size(level - 1);
+	uint64_t step = ENTRY_FORMAT.address_bits(size);
+	uint64_t child = ENTRY_FORMAT.split(leaf, level);
+	uint64_t inside = change->gpa > gpa ? change->gpa - gpa : 0;
+	uint64_t inside_end = change->end - gpa;
+	size_t first = (size_t)((inside + size - 1) / size);
+	size_t behind = inside_end / size < PAGE_TABLE_ENTRIES ? (size_t)(inside_end / size)
+							       : PAGE_TABLE_ENTRIES;
 	uint64_t hpa;
+	uint64_t *table;
 
 	WALK_ASSERT(change->tables_used < change->table_count);
 	hpa = change->tables[change->tables_used++];
-	entry_fill(frame_pointer(as, hpa), ENTRY_FORMAT.split(leaf, level),
-		   ENTRY_FORMAT.address_bits(level_size(level - 1)), PAGE_TABLE_ENTRIES);
+	table = frame_pointer(as, hpa);
+	behind = behind < first ? first : behind;
+	entry_fill(table, child, step, first);
+	entry_fill(table + first, changed_leaf(as, change, child) + first * step, step,
+		   behind - first);
+	entry_fill(table + behind, child + behind * step, step, PAGE_TABLE_ENTRIES - behind);
 	return ENTRY_FORMAT.table | ENTRY_FORMAT.address_bits(hpa) | (leaf & ENTRY_FORMAT.owned);
 }
 
-/** Splits the private tree under *entry, in a slot at level, until boundary is the edge of a leaf.
- */
+/** Splits the private leaf or tree in *entry, of a slot at level, until boundary is the edge of a
+ * leaf. */
 static void split_at(struct addrspace *as, struct page_table_change *change, uint64_t *entry,
 		     unsigned level, uint64_t boundary)
 {
-	while (boundary & (level_size(level) - 1)) {
+	while (cuts_slot(boundary, level)) {
 		uint64_t *table;
 
 		if (!ENTRY_FORMAT.is_table(*entry, level))
-			*entry = split_table(as, change, *entry, level);
+			*entry = split_table(as, change, *entry, level,
+					     boundary & ~(level_size(level) - 1));
 		table = entry_table(as, *entry);
 		level--;
-		if (level > 0 && boundary & (level_size(level) - 1))
+		if (level > 0 && cuts_slot(boundary, level))
 			*entry |= ENTRY_FORMAT.owned;
 		entry = &table[slot_index(as, boundary, level)];
 	}
 }
 
-/** The table that takes the place of a leaf at level, whose slot contains gpa: the range inside
- * changed, the rest as it was. */
+/** The table that takes the place of a leaf at level, whose slot contains gpa. */
 static uint64_t split_leaf(struct addrspace *as, struct page_table_change *change, uint64_t leaf,
 			   unsigned level, uint64_t gpa)
 {
 	uint64_t start = gpa & ~(level_size(level) - 1);
-	uint64_t end = start + level_size(level);
-	uint64_t inside = change->gpa > start ? change->gpa : start;
-	uint64_t inside_end = change->end < end ? change->end : end;
 	uint64_t table = leaf;
-	struct walk walk;
 
-	if (inside > start)
-		split_at(as, change, &table, level, inside);
-	if (inside_end < end)
-		split_at(as, change, &table, level, inside_end);
-	walk_start(&walk, as, entry_table(as, table), level - 1, inside, inside_end);
-	do {
-		while (walk.gpa < walk.table_end) {
-			uint64_t *slot = walk_slot(&walk);
-			uint64_t entry = entry_read(slot);
-
-			if (ENTRY_FORMAT.is_table(entry, walk.level)) {
-				walk_descend(&walk, entry_table(as, entry));
-				continue;
-			}
-			if (change->protect)
-				entry = ENTRY_FORMAT.with_permissions(as->cpu_features, entry,
-								      change->permissions);
-			else
-				entry = dead_entry(entry);
-			entry_write(slot, entry);
-			walk_next(&walk);
-		}
-	} while (walk_leave(&walk));
+	if (change->gpa > start)
+		split_at(as, change, &table, level, change->gpa);
+	if (change->end - start < level_size(level))
+		split_at(as, change, &table, level, change->end);
 	return table;
 }
 

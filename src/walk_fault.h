@@ -44,7 +44,7 @@ static enum page_table_leaf walk_find(const struct addrspace *as, uint64_t gpa, 
 static int install_table(struct addrspace *as, unsigned level, uint64_t gpa, uint64_t *entry)
 {
 	struct addrspace_frame frame;
-	int error = addrspace_frame_allocate_kind(as, ADDRSPACE_FRAME_TABLE, &frame);
+	int error = addrspace_frame_allocate(as, ADDRSPACE_FRAME_TABLE, 0, &frame);
 	uint64_t *table;
 
 	if (error)

@@ -16,8 +16,8 @@ struct builder {
 	uint64_t frames;      /* of guest data taken so far */
 };
 
-static void builder_start(struct builder *builder, struct addrspace *as,
-			  const struct page_table_fill *fill)
+static NEVER_INLINE void builder_start(struct builder *builder, struct addrspace *as,
+				       const struct page_table_fill *fill)
 {
 	builder->as = as;
 	builder->fill = fill;
@@ -51,7 +51,7 @@ static int allocate_guest_frame(struct addrspace *as, const struct page_table_fi
 		.cookie = fill->cookie,
 	};
 	struct addrspace_frame frame;
-	int error = addrspace_frame_allocate_charged(as, &request, &frame);
+	int error = addrspace_frame_allocate_guest(as, &request, &frame);
 
 	if (error)
 		return error;
@@ -114,47 +114,54 @@ static bool builder_owns(const struct builder *builder, unsigned level, uint64_t
 	       (!builder_has_leaves(builder, level) || ((gpa | end) & (level_size(level) - 1)));
 }
 
+/** Zeroes the slots of a private table that [gpa, end) does not touch. */
+static NEVER_INLINE void build_zero_outside(const struct addrspace *as, uint64_t *table,
+					    unsigned level, uint64_t gpa, uint64_t end)
+{
+	size_t first = slot_index(as, gpa, level);
+	size_t behind = slot_index(as, end - 1, level) + 1;
+
+	memset(table, 0, first * sizeof(*table));
+	memset(table + behind, 0, (table_entries(as, level) - behind) * sizeof(*table));
+}
+
 /** A private table for [gpa, end): zero outside, not yet written inside. */
-static int build_empty_table(struct builder *builder, unsigned level, uint64_t gpa, uint64_t end,
-			     uint64_t *entry)
+static int build_empty_table(const struct builder *builder, unsigned level, uint64_t gpa,
+			     uint64_t end, uint64_t *entry)
 {
 	struct addrspace *as = builder->as;
-	struct addrspace_frame_request request = table_request(as, level);
+	bool root = level == root_level(as);
 	struct addrspace_frame frame;
-	int error = addrspace_frame_allocate(as, &request, &frame);
-	uint64_t *table;
-	size_t first;
-	size_t behind;
+	int error =
+		addrspace_frame_allocate(as, root ? ADDRSPACE_FRAME_ROOT : ADDRSPACE_FRAME_TABLE,
+					 root ? as->root_order : 0, &frame);
 
 	if (error)
 		return error;
-	table = frame_pointer(as, frame.hpa);
-	first = slot_index(as, gpa, level);
-	behind = slot_index(as, end - 1, level) + 1;
-	if (frame.contents != ADDRSPACE_FRAME_ZEROED) {
-		memset(table, 0, first * sizeof(*table));
-		memset(table + behind, 0, (table_entries(as, level) - behind) * sizeof(*table));
-	}
+	if (frame.contents != ADDRSPACE_FRAME_ZEROED)
+		build_zero_outside(as, frame_pointer(as, frame.hpa), level, gpa, end);
 	*entry = ENTRY_FORMAT.table | ENTRY_FORMAT.address_bits(frame.hpa);
 	if (builder_owns(builder, level, gpa, end))
 		*entry |= ENTRY_FORMAT.owned;
 	return 0;
 }
 
-/** Zeroes what an unfinished build has not written, so that it can be walked and freed. */
-static RARELY void build_zero_rest(struct walk *walk)
+/** Zeroes what an unfinished build has not written of its private tables, so that they can be
+ * walked and freed. */
+static RARELY void build_zero_rest(struct walk *walk, unsigned private_below)
 {
-	do {
-		uint64_t *slot = walk_slot(walk);
-
+	while (walk->level < private_below) {
 		if (walk->gpa < walk->table_end) {
+			uint64_t *slot = walk_slot(walk);
 			size_t count = slot_index(walk->as, walk->table_end - 1, walk->level) -
 				       slot_index(walk->as, walk->gpa, walk->level) + 1;
 
 			memset(slot, 0, count * sizeof(*slot));
 		}
 		walk->gpa = walk->table_end;
-	} while (walk_ascend(walk));
+		if (!walk_ascend(walk))
+			return;
+	}
 }
 
 static void build_sync(const struct addrspace *as, const uint64_t *table, unsigned level)
@@ -167,82 +174,9 @@ static void build_sync(const struct addrspace *as, const uint64_t *table, unsign
 /** Frees what a build took for the range. */
 static struct walk_owner builder_owner(const struct page_table_fill *fill)
 {
-	return (struct walk_owner){.gpa = fill->gpa, .end = fill->end, .cookie = fill->cookie};
-}
-
-/** Builds below *entry, a private table whose slots are at level, for [gpa, end). On failure the
- * rest is zeroed. */
-static NEVER_INLINE int fill_table(struct builder *builder, unsigned level, uint64_t gpa,
-				   uint64_t end, uint64_t entry)
-{
-	struct addrspace *as = builder->as;
-	struct walk walk;
-	int error;
-
-	walk_start(&walk, as, entry_table(as, entry), level, gpa, end);
-	for (;;) {
-		while (walk.gpa < walk.table_end) {
-			uint64_t *slot = walk_slot(&walk);
-
-			if (builder_has_leaves(builder, walk.level) && walk_covers_slot(&walk)) {
-				error = build_leaves(builder, &walk);
-				if (error)
-					goto undo;
-				continue;
-			}
-			error = build_empty_table(builder, walk.level - 1, walk.gpa,
-						  walk_slot_end(&walk), slot);
-			if (error)
-				goto undo;
-			walk_descend(&walk, entry_table(as, *slot));
-		}
-		do {
-			build_sync(as, walk.tables[walk.level], walk.level);
-			if (!walk_ascend(&walk))
-				return 0;
-		} while (walk.gpa == walk.table_end);
-	}
-undo:
-	build_zero_rest(&walk);
-	return error;
-}
-
-/** Frees what a build took. */
-static RARELY void build_undo(const struct builder *builder, unsigned level, uint64_t gpa,
-			      uint64_t entry)
-{
-	struct walk_owner owner = builder_owner(builder->fill);
-
-	free_tree(builder->as, ENTRY_FORMAT.address(entry), level, gpa, true, &owner);
-}
-
-/**
- * Builds a private table, whose slots are at level, and all below it for [gpa, end). *entry is live
- * as it stands: whoever links it publishes all of it. On failure nothing is left.
- */
-static int build_table(struct builder *builder, unsigned level, uint64_t gpa, uint64_t end,
-		       uint64_t *entry)
-{
-	int error = build_empty_table(builder, level, gpa, end, entry);
-
-	if (error)
-		return error;
-	error = fill_table(builder, level, gpa, end, *entry);
-	if (error)
-		build_undo(builder, level, gpa, *entry);
-	return error;
-}
-
-/** What goes into one slot at level for [gpa, end), which lies in that slot. */
-static NEVER_INLINE int build_entry(struct builder *builder, unsigned level, uint64_t gpa,
-				    uint64_t end, uint64_t *entry)
-{
-	if (!builder_has_leaves(builder, level) || end - gpa != level_size(level))
-		return build_table(builder, level - 1, gpa, end, entry);
-	if (builder->fill->source == PAGE_TABLE_ALLOCATE)
-		return build_page(builder, gpa, entry);
-	*entry = build_leaf(builder, level, gpa);
-	return 0;
+	return (struct walk_owner){
+		.region = {.gpa = fill->gpa, .size = fill->end - fill->gpa, .cookie = fill->cookie},
+	};
 }
 
 static uint64_t pending_entry(uint64_t entry)
@@ -259,29 +193,83 @@ static uint64_t activated_entry(const struct addrspace *as, uint64_t entry, unsi
 	return ENTRY_FORMAT.with_permissions(as->cpu_features, entry, permissions);
 }
 
-/** Takes down what map_prepare() hung up in [fill->gpa, end). */
-static RARELY void map_abort(struct addrspace *as, const struct page_table_fill *fill, uint64_t end)
+/** One slot that a leaf fills whole. */
+static int build_slot(struct builder *builder, unsigned level, uint64_t gpa, uint64_t *entry)
 {
-	struct walk_owner owner = builder_owner(fill);
-	struct walk walk;
+	if (builder->fill->source == PAGE_TABLE_ALLOCATE)
+		return build_page(builder, gpa, entry);
+	*entry = build_leaf(builder, level, gpa);
+	return 0;
+}
 
-	if (end == fill->gpa)
-		return;
-	walk_start_root(&walk, as, fill->gpa, end);
-	do {
-		while (walk.gpa < walk.table_end) {
-			uint64_t *slot = walk_slot(&walk);
-			uint64_t entry = entry_read(slot);
+/**
+ * Builds the rest of the walk's range. Tables whose slots are below private_below are not linked
+ * yet and get their final entries; in live tables, which lead to empty slots, new entries are
+ * pending. On failure what is private has been zeroed as far as it was not built, and walk->gpa is
+ * where the live slots that were not reached begin.
+ */
+static int build_range(struct builder *builder, struct walk *walk, unsigned private_below)
+{
+	struct addrspace *as = builder->as;
+	uint64_t entry;
+	int error;
 
-			if (entry & ENTRY_FORMAT.present) {
-				walk_descend(&walk, entry_table(as, entry));
+	for (;;) {
+		while (walk->gpa < walk->table_end) {
+			bool private = walk->level < private_below;
+			uint64_t *slot = walk_slot(walk);
+
+			if (!private && entry_read(slot)) {
+				walk_descend(walk, entry_table(as, entry_read(slot)));
 				continue;
 			}
-			walk_store(&walk, slot, 0);
-			free_entry(as, entry, walk.level, walk.gpa, &owner);
-			walk_next(&walk);
+			if (builder_has_leaves(builder, walk->level) && walk_covers_slot(walk)) {
+				error = private ? build_leaves(builder, walk)
+						: build_slot(builder, walk->level, walk->gpa,
+							     &entry);
+				if (error)
+					goto fail;
+				if (private)
+					continue;
+				walk_store(walk, slot, pending_entry(entry));
+				walk_next(walk);
+				continue;
+			}
+			error = build_empty_table(builder, walk->level - 1, walk->gpa,
+						  walk_slot_end(walk), &entry);
+			if (error)
+				goto fail;
+			if (private) {
+				*slot = entry;
+			} else {
+				walk_store(walk, slot, pending_entry(entry));
+				private_below = walk->level;
+			}
+			walk_descend(walk, entry_table(as, entry));
 		}
-	} while (walk_leave(&walk));
+		do {
+			if (walk->level < private_below)
+				build_sync(as, walk->tables[walk->level], walk->level);
+			if (!walk_ascend(walk))
+				return 0;
+			if (walk->level == private_below)
+				private_below = 0;
+		} while (walk->gpa == walk->table_end);
+	}
+fail:
+	build_zero_rest(walk, private_below);
+	return error;
+}
+
+/** Takes down what prepare hung up in [fill->gpa, reached). */
+static void walk_map_abort(struct addrspace *as, const struct page_table_fill *fill,
+			   uint64_t reached)
+{
+	struct walk_owner owner = builder_owner(fill);
+
+	if (reached > fill->gpa)
+		free_range(as, frame_pointer(as, as->root_hpa), root_level(as), fill->gpa, reached,
+			   0, &owner);
 }
 
 /** Charges the frames that a fill will allocate, all at once. */
@@ -305,39 +293,24 @@ static void builder_uncharge(const struct builder *builder)
 					 ((fill->end - fill->gpa) >> PAGE_SHIFT) - builder->frames);
 }
 
-static int walk_map_prepare(struct addrspace *as, const struct page_table_fill *fill)
+static int walk_map_prepare(struct addrspace *as, const struct page_table_fill *fill,
+			    uint64_t *reached)
 {
 	struct builder builder;
 	struct walk walk;
 	int error;
 
+	*reached = fill->gpa;
 	builder_start(&builder, as, fill);
 	error = builder_charge(&builder);
 	if (error)
 		return error;
 	walk_start_root(&walk, as, fill->gpa, fill->end);
-	do {
-		while (walk.gpa < walk.table_end) {
-			uint64_t *slot = walk_slot(&walk);
-			uint64_t entry = entry_read(slot);
-
-			if (entry) {
-				WALK_ASSERT(ENTRY_FORMAT.is_table(entry, walk.level));
-				walk_descend(&walk, entry_table(as, entry));
-				continue;
-			}
-			error = build_entry(&builder, walk.level, walk.gpa, walk_slot_end(&walk),
-					    &entry);
-			if (error) {
-				map_abort(as, fill, walk.gpa);
-				builder_uncharge(&builder);
-				return error;
-			}
-			walk_store(&walk, slot, pending_entry(entry));
-			walk_next(&walk);
-		}
-	} while (walk_leave(&walk));
-	return 0;
+	error = build_range(&builder, &walk, 0);
+	if (error)
+		builder_uncharge(&builder);
+	*reached = walk.gpa;
+	return error;
 }
 
 static void walk_map_commit(struct addrspace *as, const struct page_table_fill *fill)
@@ -383,6 +356,21 @@ static NEVER_INLINE unsigned shadow_level(const struct addrspace *as,
 	}
 }
 
+/** The shadow's table and what is below it. On failure what there is can be taken down by abort. */
+static int shadow_build_table(struct builder *builder, struct page_table_shadow *shadow)
+{
+	const struct page_table_fill *fill = builder->fill;
+	unsigned level = shadow->level - 1;
+	struct walk walk;
+	int error = build_empty_table(builder, level, fill->gpa, fill->end, &shadow->entry);
+
+	if (error)
+		return error;
+	walk_start(&walk, builder->as, entry_table(builder->as, shadow->entry), level, fill->gpa,
+		   fill->end);
+	return build_range(builder, &walk, shadow->level);
+}
+
 /** Builds the range's new content: for a slot, or as a second root if the range spans several of
  * its entries. */
 static int walk_shadow_build(struct addrspace *as, const struct page_table_fill *fill,
@@ -391,18 +379,31 @@ static int walk_shadow_build(struct addrspace *as, const struct page_table_fill 
 	struct builder builder;
 	int error;
 
+	shadow->entry = 0;
+	shadow->level = shadow_level(as, fill);
 	builder_start(&builder, as, fill);
 	error = builder_charge(&builder);
 	if (error)
 		return error;
-	shadow->level = shadow_level(as, fill);
-	if (shadow->level > root_level(as))
-		error = build_table(&builder, root_level(as), fill->gpa, fill->end, &shadow->entry);
+	if (shadow->level <= root_level(as) && builder_has_leaves(&builder, shadow->level) &&
+	    fill->end - fill->gpa == level_size(shadow->level))
+		error = build_slot(&builder, shadow->level, fill->gpa, &shadow->entry);
 	else
-		error = build_entry(&builder, shadow->level, fill->gpa, fill->end, &shadow->entry);
+		error = shadow_build_table(&builder, shadow);
 	if (error)
 		builder_uncharge(&builder);
 	return error;
+}
+
+/** Frees what a build took; a frame that was handed over stays the caller's. */
+static RARELY void walk_shadow_abort(struct addrspace *as, const struct page_table_fill *fill,
+				     const struct page_table_shadow *shadow)
+{
+	struct walk_owner owner = builder_owner(fill);
+	bool given = fill->source == PAGE_TABLE_HANDED_OVER;
+
+	if (shadow->entry && !(given && !ENTRY_FORMAT.is_table(shadow->entry, shadow->level)))
+		free_entry(as, shadow->entry, shadow->level, fill->gpa, &owner);
 }
 
 /**

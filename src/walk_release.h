@@ -6,12 +6,10 @@
 #include "region_set.h"
 #include "walk.h"
 
-/** Whose cookie goes with the guest frames being freed: the region last looked up, or a fixed
- * range. */
+/** Whose cookie goes with the guest frames being freed: the region last looked up, or one that is
+ * not in the set yet. */
 struct walk_owner {
-	uint64_t gpa;
-	uint64_t end;
-	uint64_t cookie;
+	struct addrspace_region region;
 	bool keep_charge;
 };
 
@@ -20,21 +18,12 @@ static uint64_t *entry_table(const struct addrspace *as, uint64_t entry)
 	return frame_pointer(as, ENTRY_FORMAT.address(entry));
 }
 
-static struct addrspace_frame_request table_request(const struct addrspace *as, unsigned level)
-{
-	bool root = level == root_level(as);
-
-	return (struct addrspace_frame_request){
-		.kind = root ? ADDRSPACE_FRAME_ROOT : ADDRSPACE_FRAME_TABLE,
-		.order = root ? as->root_order : 0,
-	};
-}
-
 static void free_table(struct addrspace *as, uint64_t hpa, unsigned level)
 {
-	struct addrspace_frame_request request = table_request(as, level);
-
-	addrspace_frame_free(as, &request, hpa);
+	if (level == root_level(as))
+		addrspace_frame_free(as, ADDRSPACE_FRAME_ROOT, as->root_order, hpa);
+	else
+		addrspace_frame_free(as, ADDRSPACE_FRAME_TABLE, 0, hpa);
 }
 
 /** Frees a leaf's frames. The region still stands in the set: a removal edits the set last. */
@@ -47,69 +36,90 @@ static void free_leaf(struct addrspace *as, uint64_t entry, unsigned level, uint
 		.gpa = gpa,
 	};
 
-	if (gpa < owner->gpa || gpa >= owner->end) {
-		struct addrspace_region region;
-
-		WALK_ASSERT(addrspace_region_set_find(as, gpa, &region));
-		owner->gpa = region.gpa;
-		owner->end = region.gpa + region.size;
-		owner->cookie = region.cookie;
-	}
-	request.cookie = owner->cookie;
-	if (owner->keep_charge)
-		as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.address(entry));
-	else
-		addrspace_frame_free(as, &request, ENTRY_FORMAT.address(entry));
+	if (gpa - owner->region.gpa >= owner->region.size)
+		WALK_ASSERT(addrspace_region_set_find(as, gpa, &owner->region));
+	request.cookie = owner->region.cookie;
+	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.address(entry));
+	if (!owner->keep_charge)
+		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, UINT64_C(1) << request.order);
 }
 
 /**
- * Frees a table that nothing links any more, and all that it holds: child tables are freed on the
- * way up. Entries may be live, dead or pending; they are not touched.
+ * Empties [gpa, end) below a table whose slots are at level, and frees what its entries name: child
+ * tables on the way up. Tables whose slots are below dead_below are not linked any more: all in
+ * them goes, as it stands. In live tables live entries are tables that the range covers in part;
+ * what is not present, dead or pending, goes, by a store of 0 before the frame is freed: no entry,
+ * not even a dead one, names a freed frame.
  */
-static NEVER_INLINE void free_tree(struct addrspace *as, uint64_t hpa, unsigned level, uint64_t gpa,
-				   bool owned, struct walk_owner *owner)
+static NEVER_INLINE void free_range(struct addrspace *as, uint64_t *table, unsigned level,
+				    uint64_t gpa, uint64_t end, unsigned dead_below,
+				    struct walk_owner *owner)
 {
-	bool root = level == root_level(as);
-	uint64_t start = root ? 0 : gpa & ~(level_size(level + 1) - 1);
 	struct walk walk;
 
-	walk_start(&walk, as, frame_pointer(as, hpa), level, start,
-		   root ? as->gpa_limit : start + level_size(level + 1));
-	if (!owned)
-		walk.gpa = walk.table_end;
+	walk_start(&walk, as, table, level, gpa, end);
 	for (;;) {
 		while (walk.gpa < walk.table_end) {
-			uint64_t entry = entry_read(walk_slot(&walk));
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+			bool linked = walk.level >= dead_below;
+			bool is_table = ENTRY_FORMAT.is_table(entry, walk.level);
 
-			if (ENTRY_FORMAT.is_table(entry, walk.level) && entry) {
-				if (entry & ENTRY_FORMAT.owned) {
-					walk_descend(&walk, entry_table(as, entry));
-					continue;
-				}
-				free_table(as, ENTRY_FORMAT.address(entry), walk.level - 1);
-			} else if (entry & ENTRY_FORMAT.owned) {
-				free_leaf(as, entry, walk.level, walk.gpa, owner);
+			if (entry && is_table && linked && entry & ENTRY_FORMAT.present) {
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
 			}
+			if (entry && is_table && entry & ENTRY_FORMAT.owned) {
+				dead_below = linked ? walk.level : dead_below;
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			}
+			if (entry && linked)
+				walk_store(&walk, slot, 0);
+			if (entry && is_table)
+				free_table(as, ENTRY_FORMAT.address(entry), walk.level - 1);
+			else if (entry & ENTRY_FORMAT.owned)
+				free_leaf(as, entry, walk.level, walk.gpa, owner);
 			walk_next(&walk);
 		}
 		do {
-			if (!walk_ascend(&walk)) {
-				free_table(as, hpa, level);
+			uint64_t *slot;
+			uint64_t entry;
+
+			if (!walk_ascend(&walk))
 				return;
+			if (walk.level > dead_below)
+				continue;
+			slot = walk_left_slot(&walk);
+			entry = entry_read(slot);
+			if (walk.level == dead_below) {
+				walk_store(&walk, slot, 0);
+				dead_below = 0;
 			}
-			free_table(as, ENTRY_FORMAT.address(entry_read(walk_left_slot(&walk))),
-				   walk.level - 1);
+			free_table(as, ENTRY_FORMAT.address(entry), walk.level - 1);
 		} while (walk.gpa == walk.table_end);
 	}
 }
 
+/** Frees a table that nothing links any more, and all that it holds. */
+ALWAYS_INLINE void free_tree(struct addrspace *as, uint64_t entry, unsigned level, uint64_t gpa,
+			     struct walk_owner *owner)
+{
+	bool root = level == root_level(as);
+	uint64_t start = root ? 0 : gpa & ~(level_size(level + 1) - 1);
+	uint64_t end = root ? as->gpa_limit : start + level_size(level + 1);
+
+	if (entry & ENTRY_FORMAT.owned)
+		free_range(as, entry_table(as, entry), level, start, end, level + 1, owner);
+	free_table(as, ENTRY_FORMAT.address(entry), level);
+}
+
 /** Frees what an entry of a slot at this level named, once nothing can reach it. */
-static void free_entry(struct addrspace *as, uint64_t entry, unsigned level, uint64_t gpa,
-		       struct walk_owner *owner)
+ALWAYS_INLINE void free_entry(struct addrspace *as, uint64_t entry, unsigned level, uint64_t gpa,
+			      struct walk_owner *owner)
 {
 	if (ENTRY_FORMAT.is_table(entry, level))
-		free_tree(as, ENTRY_FORMAT.address(entry), level - 1, gpa,
-			  entry & ENTRY_FORMAT.owned, owner);
+		free_tree(as, entry, level - 1, gpa, owner);
 	else if (entry & ENTRY_FORMAT.owned)
 		free_leaf(as, entry, level, gpa, owner);
 }

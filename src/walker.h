@@ -16,8 +16,10 @@
 /* clang-format off */
 #define WALKER_OPERATIONS                       \
 	.map_prepare = walk_map_prepare,        \
+	.map_abort = walk_map_abort,            \
 	.map_commit = walk_map_commit,          \
 	.shadow_build = walk_shadow_build,      \
+	.shadow_abort = walk_shadow_abort,      \
 	.shadow_graft = walk_shadow_graft,      \
 	.change_prepare = walk_change_prepare,  \
 	.detach = walk_detach,                  \

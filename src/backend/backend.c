@@ -38,15 +38,13 @@ int addrspace_backend_fault(struct addrspace *as, const struct addrspace_region 
 	return ADDRSPACE_FAULT_CONFIGURATION;
 }
 
-bool addrspace_backend_replace(const struct addrspace_region *region, uint64_t gpa,
-			       uint64_t new_hpa, struct page_table_fill *fill,
-			       struct addrspace_region *moved)
+bool addrspace_backend_replace(struct addrspace_region *region, uint64_t gpa, uint64_t new_hpa,
+			       struct page_table_fill *fill)
 {
-	*moved = *region;
 	switch (region->backend.kind) {
 	case ADDRSPACE_LINEAR:
-		addrspace_linear_move(gpa, new_hpa, moved);
-		return addrspace_backend_fill(moved, fill);
+		addrspace_linear_move(region, gpa, new_hpa);
+		return addrspace_backend_fill(region, fill);
 	case ADDRSPACE_ALLOC:
 		*fill = fill_range(region, gpa, gpa + ADDRSPACE_PAGE_SIZE);
 		addrspace_alloc_hand_over(new_hpa, fill);

@@ -22,15 +22,14 @@ int addrspace_backend_fault(struct addrspace *as, const struct addrspace_region 
 
 /**
  * Describes how the page at gpa is filled from new_hpa. True if that makes the page a region of its
- * own: *moved.
+ * own: *region becomes it.
  */
-bool addrspace_backend_replace(const struct addrspace_region *region, uint64_t gpa,
-			       uint64_t new_hpa, struct page_table_fill *fill,
-			       struct addrspace_region *moved);
+bool addrspace_backend_replace(struct addrspace_region *region, uint64_t gpa, uint64_t new_hpa,
+			       struct page_table_fill *fill);
 
 /* linear.c */
 void addrspace_linear_fill(const struct addrspace_region *region, struct page_table_fill *fill);
-void addrspace_linear_move(uint64_t gpa, uint64_t new_hpa, struct addrspace_region *moved);
+void addrspace_linear_move(struct addrspace_region *region, uint64_t gpa, uint64_t new_hpa);
 
 /* alloc.c */
 bool addrspace_alloc_fill(const struct addrspace_region *region, struct page_table_fill *fill);

@@ -9,9 +9,9 @@ void addrspace_linear_fill(const struct addrspace_region *region, struct page_ta
 	fill->hpa = fill->gpa - region->backend.u.linear.offset;
 }
 
-void addrspace_linear_move(uint64_t gpa, uint64_t new_hpa, struct addrspace_region *moved)
+void addrspace_linear_move(struct addrspace_region *region, uint64_t gpa, uint64_t new_hpa)
 {
-	moved->gpa = gpa;
-	moved->size = ADDRSPACE_PAGE_SIZE;
-	moved->backend.u.linear.offset = gpa - new_hpa;
+	region->gpa = gpa;
+	region->size = ADDRSPACE_PAGE_SIZE;
+	region->backend.u.linear.offset = gpa - new_hpa;
 }

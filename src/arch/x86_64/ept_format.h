@@ -17,8 +17,9 @@
 #define EPT_SOFTWARE_OWNED   (UINT64_C(1) << 52) /* 52..56 are ignored in live entries */
 #define EPT_SOFTWARE_DEAD    (UINT64_C(1) << 53)
 #define EPT_SOFTWARE_PENDING (UINT64_C(1) << 54)
-#define EPT_SOFTWARE_PARKED  (UINT64_C(1) << 55) /* a leaf of zeroes at hpa 0 must not look empty  \
-						  */
+#define EPT_SOFTWARE_PARKED                                                                        \
+	(UINT64_C(1) << 55) /* a leaf of zeroes at hpa 0 must not look empty                       \
+			     */
 
 _Static_assert((int)ADDRSPACE_READ == 1 && (int)ADDRSPACE_WRITE == 2 && (int)ADDRSPACE_EXECUTE == 4,
 	       "permissions are the low bits of an entry");
