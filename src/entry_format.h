@@ -47,7 +47,8 @@ struct entry_format {
 	enum addrspace_memory_type (*memory_type)(uint32_t cpu_features, uint64_t leaf);
 	bool (*accessed)(uint64_t leaf);
 	bool (*dirty)(uint64_t leaf);
-	/** What the architecture forbids in this live entry: a constant sentence, or NULL. */
+	/** What is wrong with a table, or with a leaf, live or parked: what the architecture
+	 * forbids, and bits that nobody sets. A constant sentence, or NULL. */
 	const char *(*defect)(uint32_t cpu_features, uint64_t entry, unsigned level);
 };
 

@@ -173,7 +173,8 @@ static const char *check_backing(const struct checker *checker, uint64_t entry, 
 
 	if (level_size(level) > region->gpa + region->size - gpa)
 		return "a leaf reaches beyond its region";
-	if (ENTRY_FORMAT.permissions(entry) != region->permissions)
+	if (!(entry & ENTRY_FORMAT.present) != !region->permissions ||
+	    ENTRY_FORMAT.permissions(entry) != region->permissions)
 		return "a leaf's permissions are not its region's";
 	if (ENTRY_FORMAT.memory_type(features, entry) !=
 	    ENTRY_FORMAT.memory_type(features, expected))
@@ -188,12 +189,10 @@ static const char *check_backing(const struct checker *checker, uint64_t entry, 
 static const char *check_leaf(struct checker *checker, uint64_t entry, unsigned level, uint64_t gpa)
 {
 	const struct addrspace *as = checker->as;
-	const char *what = NULL;
+	const char *what = ENTRY_FORMAT.defect(as->cpu_features, entry, level);
 
 	if (level > PAGE_TABLE_MAX_LEAF || !(as->leaf_levels >> level & 1))
 		return "a leaf of a size that this CPU does not have";
-	if (entry & ENTRY_FORMAT.present)
-		what = ENTRY_FORMAT.defect(as->cpu_features, entry, level);
 	if (what)
 		return what;
 	if (ENTRY_FORMAT.address(entry) & (as->frame_forbidden | (level_size(level) - 1)))
@@ -210,6 +209,8 @@ static const char *check_entry(struct checker *checker, const struct walk *walk,
 		return check_empty(checker, walk->gpa, walk_slot_end(walk));
 	if (!(entry & ENTRY_FORMAT.present) && entry & (ENTRY_FORMAT.dead | ENTRY_FORMAT.pending))
 		return "an entry was left behind by an operation";
+	if (!(entry & ENTRY_FORMAT.present) && ENTRY_FORMAT.is_table(entry, walk->level))
+		return "an entry that is not present looks like a table";
 	if (!ENTRY_FORMAT.is_table(entry, walk->level))
 		return check_leaf(checker, entry, walk->level, walk->gpa);
 	return check_table(checker, entry, walk->level);

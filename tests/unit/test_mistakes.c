@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What nested paging has got wrong elsewhere, each mistake as a behaviour that must hold here. */
-#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
 
 #include "layouts.h"
 
@@ -934,83 +935,139 @@ static void cutting_a_dirty_leaf_leaves_dirty_pieces(void **state)
 	}
 }
 
-#define RACE_PAGES 512
-
-struct hardware {
+/* Write-protects the table that holds an entry, so that the library's first store there traps after
+ * the entry was read: there hardware sets D for a store of the guest. */
+static struct {
+	uint8_t *page;
+	unsigned level;
 	const struct fake_geometry *geometry;
-	uint64_t *entries;
-	unsigned set; /* dirty bits set */
-};
+	volatile unsigned stores;
+	struct sigaction before;
+} trap;
 
-/** A CPU's page walker that stores to each page in turn, as soon as that may be written. */
-static void *set_dirty_bits(void *ctx)
+static void store_of_the_guest(int signal_number, siginfo_t *info, void *context)
 {
-	struct hardware *hardware = ctx;
-	const struct fake_walker *walker = hardware->geometry->walker;
+	uint8_t *at = info->si_addr;
+	uint64_t *slot = (uint64_t *)((uintptr_t)at & ~UINT64_C(7));
+	struct fake_entry entry;
 
-	for (unsigned tries = 0; hardware->set < RACE_PAGES && tries < 1000000; tries++) {
-		uint64_t *slot = &hardware->entries[hardware->set];
-		uint64_t value = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-		struct fake_entry entry;
-
-		walker->decode(hardware->geometry, 0, value, &entry);
-		if (entry.kind == FAKE_ENTRY_LEAF && entry.permissions & ADDRSPACE_WRITE &&
-		    __atomic_compare_exchange_n(slot, &value,
-						walker->touch(hardware->geometry, 0, value, true),
-						false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-			hardware->set++;
+	(void)signal_number;
+	(void)context;
+	if (at < trap.page || at >= trap.page + PAGE) {
+		sigaction(SIGSEGV, &trap.before, NULL);
+		return;
 	}
-	return NULL;
+	mprotect(trap.page, PAGE, PROT_READ | PROT_WRITE);
+	trap.geometry->walker->decode(trap.geometry, trap.level, *slot, &entry);
+	if (entry.kind == FAKE_ENTRY_LEAF && entry.permissions & ADDRSPACE_WRITE) {
+		*slot = trap.geometry->walker->touch(trap.geometry, trap.level, *slot, true);
+		trap.stores++;
+	}
 }
 
-/** The entries of the last table on the way to gpa. */
-static uint64_t *page_entries(struct fixture *fixture, uint64_t gpa)
+/** The entry that decides about gpa: a leaf at this level. */
+static uint64_t *leaf_entry(struct fixture *fixture, uint64_t gpa, unsigned leaf_level)
 {
 	const struct fake_geometry *geometry = &fixture->machine.geometry;
 	uint64_t hpa = geometry->root_hpa;
 
-	for (unsigned level = geometry->levels - 1; level > 0; level--) {
-		uint64_t index = gpa >> fake_level_shift(level);
-		const uint64_t *table = fake_machine_pointer(&fixture->machine, hpa);
+	for (unsigned level = geometry->levels - 1;; level--) {
+		uint64_t index =
+			(gpa >> fake_level_shift(level)) % fake_table_entries(geometry, level);
+		uint64_t *slot = (uint64_t *)fake_machine_pointer(&fixture->machine, hpa) + index;
 		struct fake_entry entry;
 
-		index %= fake_table_entries(geometry, level);
-		geometry->walker->decode(geometry, level, table[index], &entry);
-		assert_int_equal(entry.kind, FAKE_ENTRY_TABLE);
+		geometry->walker->decode(geometry, level, *slot, &entry);
+		assert_int_equal(entry.kind,
+				 level == leaf_level ? FAKE_ENTRY_LEAF : FAKE_ENTRY_TABLE);
+		if (level == leaf_level)
+			return slot;
 		hpa = entry.hpa;
 	}
-	return fake_machine_pointer(&fixture->machine, hpa);
 }
 
-/** Takes write permission away and gives it back while hardware sets dirty bits: none gets lost. */
-static void race_for_dirty_bits(struct fixture *fixture)
+static void trap_store(struct fixture *fixture, uint64_t gpa, unsigned level)
 {
-	struct hardware hardware = {.geometry = &fixture->machine.geometry};
-	struct addrspace_translation translation;
-	pthread_t thread;
+	uintptr_t slot = (uintptr_t)leaf_entry(fixture, gpa, level);
+	struct sigaction action = {.sa_sigaction = store_of_the_guest, .sa_flags = SA_SIGINFO};
 
-	map_alloc(fixture, 2 * MIB, 2 * MIB, ADDRSPACE_MAP_POPULATE);
-	hardware.entries = page_entries(fixture, 2 * MIB);
-	assert_int_equal(pthread_create(&thread, NULL, set_dirty_bits, &hardware), 0);
-	for (unsigned i = 0; i < 12; i++)
-		assert_int_equal(addrspace_protect(&fixture->as, 2 * MIB, 2 * MIB,
-						   i % 2 ? RW : ADDRSPACE_READ),
-				 0);
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(hardware.set, RACE_PAGES);
-	for (unsigned i = 0; i < RACE_PAGES; i++) {
-		assert_int_equal(addrspace_walk(&fixture->as, 2 * MIB + i * PAGE, &translation), 0);
-		assert_true(translation.dirty);
-	}
-	unmap(fixture, 2 * MIB, 2 * MIB);
+	trap.page = (uint8_t *)(slot & ~(PAGE - 1));
+	trap.level = level;
+	trap.geometry = &fixture->machine.geometry;
+	trap.stores = 0;
+	assert_int_equal(sigaction(SIGSEGV, &action, &trap.before), 0);
+	assert_int_equal(mprotect(trap.page, PAGE, PROT_READ), 0);
 }
 
-static void dirty_bits_that_hardware_sets_meanwhile_survive_protect(void **state)
+static void trap_end(void)
+{
+	assert_int_equal(sigaction(SIGSEGV, &trap.before, NULL), 0);
+	assert_int_equal(mprotect(trap.page, PAGE, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(trap.stores, 1);
+}
+
+static void assert_dirty(struct fixture *fixture, uint64_t gpa)
+{
+	struct addrspace_translation translation;
+
+	assert_int_equal(addrspace_walk(&fixture->as, gpa, &translation), 0);
+	assert_true(translation.dirty);
+}
+
+static void dirty_bit_that_hardware_sets_meanwhile_survives_protect(void **state)
 {
 	struct fixture *fixture = *state;
 
-	for (unsigned round = 0; round < 8; round++)
-		race_for_dirty_bits(fixture);
+	for (unsigned permissions = 0; permissions <= ADDRSPACE_READ; permissions++) {
+		map_alloc(fixture, 0, 4 * PAGE, ADDRSPACE_MAP_POPULATE);
+		trap_store(fixture, PAGE, 0);
+		assert_int_equal(addrspace_protect(&fixture->as, PAGE, PAGE, permissions), 0);
+		trap_end();
+		assert_int_equal(addrspace_protect(&fixture->as, PAGE, PAGE, RW), 0);
+		assert_dirty(fixture, PAGE);
+		unmap(fixture, 0, 4 * PAGE);
+	}
+}
+
+static void dirty_bit_that_hardware_sets_meanwhile_survives_a_split(void **state)
+{
+	struct fixture *fixture = *state;
+
+	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	trap_store(fixture, 5 * MIB, leaf_2m(fixture) == PAGE ? 0 : 1);
+	assert_int_equal(addrspace_protect(&fixture->as, 5 * MIB, PAGE, ADDRSPACE_READ), 0);
+	trap_end();
+	assert_int_equal(addrspace_protect(&fixture->as, 5 * MIB, PAGE, RW), 0);
+	for (uint64_t gpa = 4 * MIB; gpa < 6 * MIB; gpa += PAGE)
+		assert_dirty(fixture, gpa);
+}
+
+static void dirty_bit_that_hardware_sets_meanwhile_survives_a_hole(void **state)
+{
+	struct fixture *fixture = *state;
+
+	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	trap_store(fixture, 5 * MIB, leaf_2m(fixture) == PAGE ? 0 : 1);
+	unmap(fixture, 5 * MIB, PAGE);
+	trap_end();
+	fixture_assert_not_mapped(fixture, 5 * MIB);
+	for (uint64_t gpa = 4 * MIB; gpa < 6 * MIB; gpa += PAGE)
+		if (gpa != 5 * MIB)
+			assert_dirty(fixture, gpa);
+}
+
+static void dirty_bit_that_hardware_sets_meanwhile_survives_a_move_nearby(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t lent = fake_machine_lend(&fixture->machine, 0);
+
+	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	trap_store(fixture, 5 * MIB, leaf_2m(fixture) == PAGE ? 0 : 1);
+	assert_int_equal(addrspace_replace_frame(&fixture->as, 5 * MIB, lent, NULL, NULL), 0);
+	trap_end();
+	for (uint64_t gpa = 4 * MIB; gpa < 6 * MIB; gpa += PAGE)
+		if (gpa != 5 * MIB)
+			assert_dirty(fixture, gpa);
 }
 
 #define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
@@ -1059,7 +1116,10 @@ int main(void)
 		LINEAR_TEST(guest_reaches_every_quarter_of_the_root),
 		LINEAR_TEST(store_while_a_leaf_is_split_keeps_its_dirty_bit),
 		LINEAR_TEST(cutting_a_dirty_leaf_leaves_dirty_pieces),
-		LINEAR_TEST(dirty_bits_that_hardware_sets_meanwhile_survive_protect),
+		LINEAR_TEST(dirty_bit_that_hardware_sets_meanwhile_survives_protect),
+		LINEAR_TEST(dirty_bit_that_hardware_sets_meanwhile_survives_a_split),
+		LINEAR_TEST(dirty_bit_that_hardware_sets_meanwhile_survives_a_hole),
+		LINEAR_TEST(dirty_bit_that_hardware_sets_meanwhile_survives_a_move_nearby),
 	};
 
 	return run_over_layouts("mistakes", tests, sizeof(tests) / sizeof(tests[0]));

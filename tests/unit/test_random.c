@@ -974,6 +974,7 @@ static int stop(void **state)
 	if (!player.finished)
 		print_error("[%s] ADDRSPACE_SEED=%" PRIu64 ", failed in operation %" PRIu64 "\n",
 			    player.fixture->layout->name, player.seed, player.operation);
+	player.fixture->machine.interlude = NULL;
 	for (unsigned i = 0; i < player.window_count; i++)
 		free(player.windows[i].pages);
 	return fixture_teardown(state);
@@ -990,6 +991,8 @@ static void random_operations_match_a_flat_model(void **state)
 	/* of a short run nothing can be expected */
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.failures > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.races > 0);
+	assert_true(player.operations < DEFAULT_OPERATIONS ||
+		    player.fixture->machine.counters.hot_hits > 0);
 	player.finished = true;
 }
 

@@ -135,19 +135,37 @@ static inline bool stage2_accessed(uint64_t leaf)
 	return (leaf & S2_ACCESSED) != 0;
 }
 
+/** Bits that hardware and this library set. */
+static inline uint64_t stage2_known_bits(uint32_t cpu_features, uint64_t entry, unsigned level)
+{
+	uint64_t known = S2_ADDRESS | S2_SOFTWARE_OWNED | S2_VALID | S2_TABLE_OR_PAGE;
+
+	if (stage2_is_table(entry, level))
+		return known;
+	if (cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+		known |= S2_DBM | S2_SOFTWARE_DIRTY;
+	return known | S2_MEMATTR | S2_READ | S2_WRITE | S2_INNER_SHAREABLE | S2_ACCESSED |
+	       S2_EXECUTE_NEVER;
+}
+
 static inline const char *stage2_defect(uint32_t cpu_features, uint64_t entry, unsigned level)
 {
 	uint64_t memattr = (entry & S2_MEMATTR) >> S2_MEMATTR_SHIFT;
+	uint64_t shareability = memattr == 1 ? 0 : S2_INNER_SHAREABLE;
 	bool fwb = cpu_features & ADDRSPACE_CPU_FWB;
 
+	if (entry & ~stage2_known_bits(cpu_features, entry, level))
+		return "bits are set that nobody sets";
 	if (stage2_is_table(entry, level))
-		return entry >> 59 ? "reserved bits set in a table descriptor" : NULL;
+		return NULL;
 	if (level == 0 && !(entry & S2_TABLE_OR_PAGE))
 		return "a block where only pages can be";
 	if (!(entry & S2_ACCESSED) && !(cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
 		return "the access flag is clear and hardware does not set it";
 	if (memattr != 1 && memattr != 5 && memattr != (fwb ? 6 : 0xf) && (fwb || memattr != 0xa))
 		return "a reserved memory type";
+	if ((entry & S2_INNER_SHAREABLE) != shareability)
+		return "a shareability that does not go with the memory type";
 	return NULL;
 }
 

@@ -12,7 +12,6 @@
 #define GS_PERMISSION_SHIFT 1 /* R 1, W 2, X 3: enum addrspace_permission, shifted */
 #define GS_PERMISSIONS      (UINT64_C(7) << GS_PERMISSION_SHIFT)
 #define GS_USER             (UINT64_C(1) << 4) /* every G-stage access is checked as a user access */
-#define GS_GLOBAL           (UINT64_C(1) << 5)
 #define GS_ACCESSED         (UINT64_C(1) << 6)
 #define GS_DIRTY            (UINT64_C(1) << 7)
 #define GS_SOFTWARE_OWNED                                                                          \
@@ -23,8 +22,6 @@
 #define GS_SOFTWARE_PENDING (UINT64_C(1) << 60)
 #define GS_PBMT_SHIFT       61
 #define GS_PBMT             (UINT64_C(3) << GS_PBMT_SHIFT)
-#define GS_RESERVED         (UINT64_C(0x7f) << 54)
-#define GS_NAPOT            (UINT64_C(1) << 63)
 
 _Static_assert((int)ADDRSPACE_READ == 1 && (int)ADDRSPACE_WRITE == 2 && (int)ADDRSPACE_EXECUTE == 4,
 	       "permissions are bits 3:1 of an entry");
@@ -109,18 +106,24 @@ static inline bool gstage_dirty(uint64_t leaf)
 	return (leaf & GS_DIRTY) != 0;
 }
 
+/** Bits that hardware and this library set. */
+static inline uint64_t gstage_known_bits(uint64_t entry, unsigned level)
+{
+	uint64_t known = GS_PPN | GS_SOFTWARE_OWNED | GS_VALID;
+
+	if (gstage_is_table(entry, level))
+		return known;
+	return known | GS_PERMISSIONS | GS_USER | GS_ACCESSED | GS_DIRTY | GS_PBMT;
+}
+
 static inline const char *gstage_defect(uint32_t cpu_features, uint64_t entry, unsigned level)
 {
 	uint64_t pbmt = (entry & GS_PBMT) >> GS_PBMT_SHIFT;
 
-	if (gstage_is_table(entry, level)) {
-		if (entry & (GS_USER | GS_GLOBAL | GS_ACCESSED | GS_DIRTY | GS_RESERVED | GS_PBMT |
-			     GS_NAPOT))
-			return "reserved bits set in a table entry";
+	if (entry & ~gstage_known_bits(entry, level))
+		return "bits are set that nobody sets";
+	if (gstage_is_table(entry, level))
 		return NULL;
-	}
-	if (entry & (GS_RESERVED | GS_NAPOT | GS_GLOBAL))
-		return "reserved bits set in a leaf";
 	if (!(entry & GS_USER))
 		return "U is clear";
 	if ((gstage_permissions(entry) & 3) == ADDRSPACE_WRITE)

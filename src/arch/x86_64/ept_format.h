@@ -106,19 +106,37 @@ static inline bool ept_dirty(uint64_t leaf)
 	return (leaf & EPT_DIRTY) != 0;
 }
 
+/** Bits that hardware and this library set. */
+static inline uint64_t ept_known_bits(uint32_t cpu_features, uint64_t entry, unsigned level)
+{
+	uint64_t known = EPT_ADDRESS | EPT_SOFTWARE_OWNED | EPT_PERMISSIONS;
+
+	if (cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+		known |= EPT_ACCESSED;
+	if (ept_is_table(entry, level))
+		return known;
+	if (cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+		known |= EPT_DIRTY;
+	if (!(entry & EPT_PERMISSIONS))
+		known |= EPT_SOFTWARE_PARKED;
+	return known | EPT_TYPE | (level > 0 ? EPT_LARGE : 0);
+}
+
 /** Misconfigurations (SDM 3C, 29.3.3.1), and bits that must be 0. */
 static inline const char *ept_defect(uint32_t cpu_features, uint64_t entry, unsigned level)
 {
-	bool table = ept_is_table(entry, level);
 	uint64_t type = (entry & EPT_TYPE) >> EPT_TYPE_SHIFT;
+	unsigned permissions = ept_permissions(entry);
 
-	if ((entry & EPT_PERMISSIONS) == 2 || (entry & EPT_PERMISSIONS) == 6)
+	if (entry & ~ept_known_bits(cpu_features, entry, level))
+		return "bits are set that nobody sets";
+	if (ept_is_table(entry, level))
+		return permissions == EPT_PERMISSIONS ? NULL : "a table that does not grant all";
+	if (permissions & ADDRSPACE_WRITE && !(permissions & ADDRSPACE_READ))
 		return "write without read";
-	if ((entry & EPT_PERMISSIONS) == 4 && !(cpu_features & ADDRSPACE_CPU_EXECUTE_ONLY))
+	if (permissions == ADDRSPACE_EXECUTE && !(cpu_features & ADDRSPACE_CPU_EXECUTE_ONLY))
 		return "execute-only on a CPU without it";
-	if (table && entry & UINT64_C(0xf8))
-		return "reserved bits set in a table entry";
-	if (!table && (type == 2 || type == 3 || type == 7))
+	if (type == 2 || type == 3 || type == 7)
 		return "a reserved memory type";
 	return NULL;
 }
