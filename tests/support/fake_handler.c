@@ -302,6 +302,7 @@ static void invalidate(void *ctx, const struct addrspace_invalidation *invalidat
 		return;
 	}
 	check_invalidation(machine, invalidation);
+	fake_machine_check_breaks(machine);
 	for (unsigned i = 0; i < FAKE_CPUS; i++) {
 		struct fake_cpu *cpu = &machine->cpus[i];
 

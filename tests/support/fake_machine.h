@@ -257,6 +257,9 @@ void fake_machine_check_tlbs(struct fake_machine *machine);
 /** Behind the caches the tables read as they do before them; nothing to see in a coherent machine.
  */
 void fake_machine_check_synced(struct fake_machine *machine);
+/** Where a CPU still holds a leaf, nothing is live that may only come after a break; checked
+ * whenever an invalidation begins. */
+void fake_machine_check_breaks(struct fake_machine *machine);
 /** Charges equal live frames, kind by kind (if the charge hooks are there). */
 void fake_machine_assert_charges_balanced(struct fake_machine *machine);
 /** No lock held by any CPU. */

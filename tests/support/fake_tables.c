@@ -351,6 +351,47 @@ static const char *stale_leaf(struct fake_machine *machine, const struct fake_tl
 	return NULL;
 }
 
+/** What is live now where a CPU still holds a leaf: what changed without having been absent? */
+static const char *unbroken_leaf(struct fake_machine *machine, const struct fake_tlb_entry *cached)
+{
+	struct fake_translation now;
+	uint64_t step;
+
+	for (uint64_t offset = 0; offset < cached->size; offset += step) {
+		step = FAKE_PAGE_SIZE;
+		if (!fake_machine_translate(machine, cached->gpa + offset, &now))
+			continue;
+		if (now.hpa != cached->hpa + offset)
+			return "another output address";
+		if (now.memory_type != cached->memory_type)
+			return "another type";
+		if (machine->geometry.walker->break_before_make && now.leaf_size != cached->size)
+			return "a leaf of another size";
+		step = now.leaf_size - ((cached->gpa + offset) & (now.leaf_size - 1));
+	}
+	return NULL;
+}
+
+void fake_machine_check_breaks(struct fake_machine *machine)
+{
+	for (unsigned i = 0; i < FAKE_CPUS; i++) {
+		const struct fake_cpu *cpu = &machine->cpus[i];
+
+		for (uint32_t k = 0; !cpu->flush_pending && k < cpu->tlb_count; k++) {
+			const struct fake_tlb_entry *cached = &cpu->tlb[k];
+			const char *why = cached->kind == FAKE_ENTRY_LEAF
+						  ? unbroken_leaf(machine, cached)
+						  : NULL;
+
+			if (why)
+				fake_fail(machine,
+					  "CPU %u holds a leaf at gpa %#" PRIx64
+					  ", and %s went live without break and invalidation",
+					  i, cached->gpa, why);
+		}
+	}
+}
+
 /** Where the live non-leaf entry at this level leads for gpa; false if there is none. */
 static bool current_table(struct fake_machine *machine, unsigned level, uint64_t gpa, uint64_t *hpa)
 {

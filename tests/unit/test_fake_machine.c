@@ -698,6 +698,8 @@ static void split_needs_a_break_only_on_arm(void **state)
 		caught(hand, "became a table");
 	}
 	invalidate(hand, 0, UINT64_C(2) << 20, PAGE, true);
+	if (hand->walker->break_before_make)
+		caught(hand, "a leaf of another size went live without break");
 	assert_int_equal(touch(hand, 1, 0, READ), FAKE_HIT);
 	fake_machine_check_tables(&hand->machine);
 	fake_machine_check_tlbs(&hand->machine);
@@ -719,6 +721,7 @@ static void merge_needs_a_break_only_on_arm(void **state)
 	caught(hand, "became a leaf");
 	/* By address the pages go, but not what leads to their table. */
 	invalidate(hand, 0, UINT64_C(2) << 20, PAGE, false);
+	caught(hand, "a leaf of another size went live without break");
 	touch(hand, 1, PAGE, READ);
 	caught(hand, "became a leaf");
 	invalidate(hand, 0, UINT64_C(2) << 20, PAGE, true);
