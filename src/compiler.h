@@ -3,8 +3,13 @@
 #ifndef ADDRSPACE_SRC_COMPILER_H
 #define ADDRSPACE_SRC_COMPILER_H
 
+/* Per entry, where a call would cost more than the work. With -Os the compiler decides. */
+#ifdef __OPTIMIZE_SIZE__
+#define ALWAYS_INLINE static inline
+#else
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define NEVER_INLINE  __attribute__((noinline))
-#define RARELY        __attribute__((noinline, cold)) /* small rather than fast */
+#endif
+#define NEVER_INLINE __attribute__((noinline))
+#define RARELY       __attribute__((noinline, cold)) /* small rather than fast */
 
 #endif

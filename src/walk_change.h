@@ -154,7 +154,8 @@ static void walk_release(struct addrspace *as, struct page_table_change *change)
 /* ---- cutting leaves ---- */
 
 /** The leaf that contains gpa, if it does not start there. */
-static bool find_cut(const struct addrspace *as, uint64_t gpa, struct page_table_position *position)
+static NEVER_INLINE bool find_cut(const struct addrspace *as, uint64_t gpa,
+				  struct page_table_position *position)
 {
 	uint64_t *table = frame_pointer(as, as->root_hpa);
 

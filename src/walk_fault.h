@@ -63,7 +63,6 @@ static int install_table(struct addrspace *as, unsigned level, uint64_t gpa, uin
 static int install_build(struct addrspace *as, const struct page_table_position *position,
 			 const struct page_table_fill *fill, uint64_t *entry)
 {
-	struct walk_owner owner = builder_owner(fill);
 	uint64_t hpa;
 	int error = addrspace_frame_charge(as, ADDRSPACE_FRAME_GUEST, 1);
 
@@ -79,7 +78,7 @@ static int install_build(struct addrspace *as, const struct page_table_position 
 	for (unsigned level = 0; level < position->level; level++) {
 		error = install_table(as, level, fill->gpa, entry);
 		if (error) {
-			free_entry(as, *entry, level, fill->gpa, &owner);
+			build_undo(as, fill, *entry, level);
 			return error;
 		}
 	}
@@ -102,9 +101,7 @@ static int walk_install(struct addrspace *as, const struct page_table_position *
 	if (!handler->lock_shared) {
 		entry_write(position->slot, entry);
 	} else if (!entry_exchange(position->slot, &empty, entry)) {
-		struct walk_owner owner = builder_owner(fill);
-
-		free_entry(as, entry, position->level, fill->gpa, &owner);
+		build_undo(as, fill, entry, position->level);
 		return PAGE_TABLE_LOST;
 	}
 	if (handler->sync_table)

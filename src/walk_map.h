@@ -179,6 +179,17 @@ static struct walk_owner builder_owner(const struct page_table_fill *fill)
 	};
 }
 
+/** Frees what a build took for a slot at level; a frame that was handed over stays the caller's. */
+static NEVER_INLINE void build_undo(struct addrspace *as, const struct page_table_fill *fill,
+				    uint64_t entry, unsigned level)
+{
+	struct walk_owner owner = builder_owner(fill);
+
+	if (fill->source == PAGE_TABLE_HANDED_OVER && !ENTRY_FORMAT.is_table(entry, level))
+		return;
+	free_entry(as, entry, level, fill->gpa, &owner);
+}
+
 static uint64_t pending_entry(uint64_t entry)
 {
 	return (entry & ~ENTRY_FORMAT.present) | ENTRY_FORMAT.pending;
@@ -395,15 +406,10 @@ static int walk_shadow_build(struct addrspace *as, const struct page_table_fill 
 	return error;
 }
 
-/** Frees what a build took; a frame that was handed over stays the caller's. */
-static RARELY void walk_shadow_abort(struct addrspace *as, const struct page_table_fill *fill,
-				     const struct page_table_shadow *shadow)
+static void walk_shadow_abort(struct addrspace *as, const struct page_table_fill *fill,
+			      const struct page_table_shadow *shadow)
 {
-	struct walk_owner owner = builder_owner(fill);
-	bool given = fill->source == PAGE_TABLE_HANDED_OVER;
-
-	if (shadow->entry && !(given && !ENTRY_FORMAT.is_table(shadow->entry, shadow->level)))
-		free_entry(as, shadow->entry, shadow->level, fill->gpa, &owner);
+	build_undo(as, fill, shadow->entry, shadow->level);
 }
 
 /**

@@ -59,6 +59,8 @@ struct player {
 	uint64_t seed;
 	uint64_t operation;
 	uint64_t operations;
+	uint64_t focus_gpa; /* where the operation in progress begins and ends */
+	uint64_t focus_end;
 	uint64_t returned[LENT_MOST]; /* lent frames that left the guest in this operation */
 	unsigned returned_count;
 	bool finished;
@@ -412,16 +414,28 @@ static void race(struct fake_machine *machine)
 	fake_machine_set_cpu(machine, loser);
 }
 
+/** Just outside or inside of an end of the operation in progress: in the leaf that it cuts. */
+static uint64_t pick_focus(void)
+{
+	return (one_in(2) ? player.focus_gpa : player.focus_end) - (one_in(2) ? PAGE : 0);
+}
+
+/** A CPU that has lost what it held walks the table while others still hold it: so it would meet an
+ * entry changed without a break. */
 static void play_other_cpus(struct fake_machine *machine, enum fake_event event, void *ctx)
 {
-	unsigned cpu = (unsigned)pick(FAKE_CPUS);
+	struct fake_cpu *cpu = &machine->cpus[pick(FAKE_CPUS)];
 
 	(void)ctx;
 	if (event == FAKE_AT_ALLOCATE && player.race_armed &&
 	    machine->held[machine->current_cpu] == FAKE_SHARED)
 		race(machine);
-	if (!machine->cpus[cpu].spinning && one_in(4))
-		fake_cpu_access(machine, cpu, pick_gpa(), 1u << pick(3), NULL);
+	if (cpu->spinning || one_in(2))
+		return;
+	if (one_in(4))
+		fake_cpu_flush(cpu);
+	fake_cpu_access(machine, cpu->id, one_in(2) ? pick_focus() : pick_gpa(), 1u << pick(3),
+			NULL);
 }
 
 /** Mostly what the guest may do by now, so that it is in the TLBs when it is taken away. */
@@ -656,9 +670,12 @@ static void compare_everything(void)
 /* ---- operations ---- */
 
 /** Runs before the library is called: perhaps an allocation is to fail, perhaps CPUs spin. */
-static uint64_t begin_call(void)
+static uint64_t begin_call(uint64_t gpa, uint64_t end)
 {
 	struct fake_machine *machine = &player.fixture->machine;
+
+	player.focus_gpa = gpa;
+	player.focus_end = end;
 
 	if (one_in(5))
 		machine->fail_at = 1 + pick(6);
@@ -718,7 +735,7 @@ static void map_linear(void)
 	struct span span = pick_span(small ? SMALL_LEAVES_MOST : 512 * 512);
 	uint64_t hpa = pick_hpa(span_gpa(&span), span_size(&span), alignment);
 	unsigned flags = one_in(2) ? ADDRSPACE_MAP_REPLACE : 0;
-	uint64_t before = begin_call();
+	uint64_t before = begin_call(span_gpa(&span), span_gpa(&span) + span_size(&span));
 	int error = addrspace_map_linear(&player.fixture->as, span_gpa(&span), span_size(&span),
 					 hpa, &attributes, flags);
 
@@ -734,7 +751,7 @@ static void map_alloc(void)
 	unsigned flags = (unsigned)pick(4);
 	bool populate = flags & ADDRSPACE_MAP_POPULATE;
 	struct span span = pick_span(populate ? POPULATE_MOST : 512 * 512);
-	uint64_t before = begin_call();
+	uint64_t before = begin_call(span_gpa(&span), span_gpa(&span) + span_size(&span));
 	int error = addrspace_map_alloc(&player.fixture->as, span_gpa(&span), span_size(&span),
 					&attributes, flags);
 
@@ -764,7 +781,7 @@ static void unmap(void)
 	int error;
 
 	pick_range(&span, &gpa, &end);
-	before = begin_call();
+	before = begin_call(gpa, end);
 	error = addrspace_unmap(&player.fixture->as, gpa, end - gpa);
 	assert_int_equal(error, end_call(before) ? ADDRSPACE_ENOMEM : 0);
 	if (!error)
@@ -781,7 +798,7 @@ static void protect(void)
 	int error;
 
 	pick_range(&span, &gpa, &end);
-	before = begin_call();
+	before = begin_call(gpa, end);
 	error = addrspace_protect(&player.fixture->as, gpa, end - gpa, now.permissions);
 	failed = end_call(before);
 	if (!range_is_full(gpa, end))
@@ -814,7 +831,7 @@ static void replace_frame(void)
 	bool copies = page->present && page->backing != LINEAR;
 	struct span span = {.window = window_at(gpa), .count = 1};
 	uint64_t new_hpa = fake_machine_lend(machine, 0);
-	uint64_t before = begin_call();
+	uint64_t before = begin_call(gpa, gpa + PAGE);
 	int error = addrspace_replace_frame(&player.fixture->as, gpa, new_hpa,
 					    copies ? fake_machine_copy_frame : NULL, machine);
 	bool failed = end_call(before);
@@ -862,7 +879,7 @@ static void handle_fault(void)
 	const struct page *page = page_at(gpa);
 	unsigned access = one_in(2) ? ADDRSPACE_READ : (unsigned)(1 + pick(7));
 	struct addrspace_region region;
-	uint64_t before = begin_call();
+	uint64_t before = begin_call(gpa, gpa + PAGE);
 	bool was_present = page->present;
 	int expected = expected_of_fault(page, access);
 	int outcome;
@@ -911,7 +928,7 @@ static void clear(void)
 
 	if (!one_in(12))
 		return;
-	begin_call();
+	begin_call(0, layout_limit(player.fixture->layout));
 	player.fixture->machine.fail_at = 1; /* it takes nothing */
 	addrspace_clear(&player.fixture->as);
 	assert_int_equal(player.fixture->machine.fail_at, 1);
