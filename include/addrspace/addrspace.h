@@ -233,9 +233,10 @@ int addrspace_find_gap(struct addrspace *as, uint64_t hint, uint64_t size, uint6
 bool addrspace_contains_range(struct addrspace *as, uint64_t gpa, uint64_t size);
 
 /**
- * Copies the first run of leaves that ends above gpa: maximal, of one leaf size, contiguous in
- * guest and host, with equal attributes. To iterate, start at 0 and go on from gpa + size. Leaves
- * without permissions are runs too. Shared lock.
+ * Copies a run of leaves: it begins with the leaf that contains gpa, or else with the first one
+ * above, and goes on while leaves of one size are contiguous in guest and host, with equal
+ * attributes. To iterate, start at 0 and go on from gpa + size. Leaves without permissions are runs
+ * too. Shared lock.
  * @return 0; ADDRSPACE_EINVAL a null pointer; ADDRSPACE_ENOENT there is none.
  */
 int addrspace_next_run(struct addrspace *as, uint64_t gpa, struct addrspace_run *run);

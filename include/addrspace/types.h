@@ -108,7 +108,7 @@ struct addrspace_translation {
 	bool dirty; /**< The leaf's D bit; where hardware does not maintain it, true if writable. */
 };
 
-/** A maximal run of leaves of one size, contiguous in guest and host, with equal attributes. */
+/** A run of leaves of one size, contiguous in guest and host, with equal attributes. */
 struct addrspace_run {
 	uint64_t gpa;
 	uint64_t hpa;
