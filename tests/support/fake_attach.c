@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a space to the geometry its CPUs walk, by way of the root registers only. */
+/* From a space to the geometry its CPUs walk, by way of the root registers only, where there are
+ * any. */
 #include <inttypes.h>
 
 #include <addrspace/aarch64.h>
@@ -59,6 +60,20 @@ static bool decode_gstage(struct fake_geometry *geometry, const struct addrspace
 	return fake_gstage_decode_root(geometry, registers.hgatp, why);
 }
 
+/** It has no registers: the space itself says where its root is and how wide. */
+static bool decode_hostile(struct fake_geometry *geometry, const struct addrspace *as,
+			   const char **why)
+{
+	unsigned root_order = as->root_order;
+
+	geometry->walker = &fake_walker_hostile;
+	geometry->root_hpa = as->root_hpa;
+	geometry->levels = as->levels;
+	geometry->input_bits = 12 + 9 * geometry->levels + root_order;
+	*why = "the root is not two frames, aligned to both";
+	return root_order == 1 && as->root_hpa % (2 * FAKE_PAGE_SIZE) == 0;
+}
+
 static bool decode_registers(struct fake_geometry *geometry, const struct addrspace *as,
 			     const struct layout *layout, const char **why)
 {
@@ -69,6 +84,8 @@ static bool decode_registers(struct fake_geometry *geometry, const struct addrsp
 		return decode_stage2(geometry, as, layout, why);
 	case LAYOUT_GSTAGE:
 		return decode_gstage(geometry, as, why);
+	case LAYOUT_HOSTILE:
+		return decode_hostile(geometry, as, why);
 	}
 	return false;
 }

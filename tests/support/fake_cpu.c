@@ -137,13 +137,15 @@ static bool covers(const struct fake_tlb_entry *entry, const void *gpa)
 }
 
 /** Does one operation at gpa, gpa + stride, gpa + 2 * stride ... hit the entry? An operation by
- * address drops the leaves (and not-present entries) whose range contains its operand. */
+ * address drops the leaves, and the absent pages, whose range contains its operand; what was absent
+ * above the pages may be a table by now, and stays as tables do. */
 static bool hit_by_address(const struct fake_tlb_entry *entry, const void *ctx)
 {
 	const struct addrspace_invalidation *invalidation = ctx;
 	uint64_t offset, operand;
 
-	if (entry->kind == FAKE_ENTRY_TABLE)
+	if (entry->kind == FAKE_ENTRY_TABLE ||
+	    (entry->kind == FAKE_ENTRY_ABSENT && entry->level > 0))
 		return false;
 	if (entry->gpa <= invalidation->gpa)
 		return invalidation->gpa - entry->gpa < entry->size;
@@ -320,12 +322,22 @@ static void fault(struct walk *walk, enum fake_access_outcome outcome)
 		drop_if(walk->cpu, covers, &walk->gpa);
 }
 
+/** Did this CPU keep an entry on the way to gpa as it was when it was not present? */
+static bool kept_absent(const struct walk *walk)
+{
+	for (unsigned level = 0; level < walk->machine->geometry.levels; level++) {
+		if (find_entry(walk->cpu, FAKE_ENTRY_ABSENT, level, walk->gpa))
+			return true;
+	}
+	return false;
+}
+
 static void meet_absent(struct walk *walk)
 {
 	static const struct fake_entry nothing = {.kind = FAKE_ENTRY_ABSENT};
 
 	if (walk->machine->geometry.caches_not_present)
-		keep(walk->cpu, FAKE_ENTRY_ABSENT, 0, walk->gpa, &nothing);
+		keep(walk->cpu, FAKE_ENTRY_ABSENT, walk->level, walk->gpa, &nothing);
 	fault(walk, FAKE_FAULT_NOT_PRESENT);
 }
 
@@ -409,7 +421,7 @@ static bool answer_from_tlb(struct walk *walk)
 {
 	const struct fake_geometry *geometry = &walk->machine->geometry;
 
-	if (find_entry(walk->cpu, FAKE_ENTRY_ABSENT, 0, walk->gpa)) {
+	if (kept_absent(walk)) {
 		walk->result->outcome = FAKE_FAULT_NOT_PRESENT;
 		return true;
 	}

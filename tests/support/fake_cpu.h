@@ -20,7 +20,7 @@ struct fake_machine;
 
 /** One thing that a walk used. */
 struct fake_tlb_entry {
-	enum fake_entry_kind kind; /**< Leaf, table, or absent (then one page). */
+	enum fake_entry_kind kind; /**< Leaf, table, or absent (at any level). */
 	unsigned level;
 	uint64_t gpa; /**< First byte that it covers. */
 	uint64_t size;

@@ -71,6 +71,7 @@ struct fake_walker {
 extern const struct fake_walker fake_walker_ept;
 extern const struct fake_walker fake_walker_stage2;
 extern const struct fake_walker fake_walker_gstage;
+extern const struct fake_walker fake_walker_hostile;
 
 /** Decode the root registers; false, with *why set, if hardware would not accept them. They fill
  * root_hpa, input_bits, levels and hardware_ad; host_bits and features are the caller's. */

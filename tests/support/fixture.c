@@ -7,7 +7,7 @@
 /* A guest that is answered with success this often and still faults never will run. */
 #define MAX_FAULTS 4
 
-const struct addrspace_attributes fixture_rwx = {
+struct addrspace_attributes fixture_rwx = {
 	.permissions = ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE,
 	.memory_type = ADDRSPACE_WRITE_BACK,
 	.cookie = 0x600d,
@@ -52,6 +52,13 @@ static void set_up_machine(struct fake_machine *machine, const struct layout *la
 	}
 }
 
+static void set_rwx(const struct layout *layout)
+{
+	const unsigned all = ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE;
+
+	fixture_rwx.permissions = layout_can_permit(layout, all) ? all : all - ADDRSPACE_EXECUTE;
+}
+
 int fixture_setup(void **state)
 {
 	const struct layout *layout = *state;
@@ -62,6 +69,7 @@ int fixture_setup(void **state)
 	if (!fixture)
 		return -1;
 	fixture->layout = layout;
+	set_rwx(layout);
 	set_up_machine(&fixture->machine, layout);
 	fixture_config(layout, &fixture->machine, &config);
 	error = addrspace_init(&fixture->as, &config);

@@ -34,6 +34,12 @@
 		.kind = LAYOUT_GSTAGE, .format = &addrspace_gstage, .gpa_bits = bits,              \
 		.levels = level_count, .host_bits = host, .cpu_features = features, __VA_ARGS__    \
 	}
+#define HOSTILE(bits, level_count, host, features, ...)                                            \
+	{                                                                                          \
+		.kind = LAYOUT_HOSTILE, .format = &addrspace_hostile, .gpa_bits = bits,            \
+		.levels = level_count, .host_bits = host, .cpu_features = features,                \
+		.non_coherent = true, .caches_not_present = true, __VA_ARGS__                      \
+	}
 
 const struct layout layouts[] = {
 	EPT(48, 4, 46, LEAVES, .name = "ept 48", .canonical = true),
@@ -70,6 +76,10 @@ const struct layout layouts[] = {
 	GSTAGE(41, 3, 50, LEAVES | SVVPTC, .name = "Sv39x4, Svvptc"),
 	GSTAGE(50, 4, 52, LEAVES | HARDWARE_AD, .name = "Sv48x4, Svadu",
 	       .caches_not_present = true),
+
+	HOSTILE(37, 3, 40, LEAVES, .name = "hostile 37", .canonical = true),
+	HOSTILE(40, 3, 44, LEAVES_2M, .name = "hostile 40, 2 roots, no 1G leaves"),
+	HOSTILE(46, 4, 48, LEAVES | HARDWARE_AD, .name = "hostile 46, A/D", .by_callback = true),
 };
 /* clang-format on */
 
@@ -95,6 +105,8 @@ uint64_t layout_largest_leaf(const struct layout *layout)
 
 bool layout_can_permit(const struct layout *layout, unsigned permissions)
 {
+	if (layout->kind == LAYOUT_HOSTILE)
+		return !(permissions & ADDRSPACE_WRITE) || !(permissions & ADDRSPACE_EXECUTE);
 	if (permissions == 0 || (permissions & ADDRSPACE_READ))
 		return true;
 	switch (layout->kind) {
@@ -105,6 +117,8 @@ bool layout_can_permit(const struct layout *layout, unsigned permissions)
 		return permissions == ADDRSPACE_WRITE;
 	case LAYOUT_GSTAGE:
 		return permissions == ADDRSPACE_EXECUTE;
+	case LAYOUT_HOSTILE:
+		break;
 	}
 	return false;
 }
@@ -116,9 +130,10 @@ bool layout_has_type(const struct layout *layout, enum addrspace_memory_type typ
 	case ADDRSPACE_DEVICE:
 		return true;
 	case ADDRSPACE_NON_CACHEABLE:
-		return layout->kind != LAYOUT_GSTAGE || layout_has(layout, ADDRSPACE_CPU_SVPBMT);
+		return layout->kind != LAYOUT_HOSTILE &&
+		       (layout->kind != LAYOUT_GSTAGE || layout_has(layout, ADDRSPACE_CPU_SVPBMT));
 	case ADDRSPACE_WRITE_THROUGH:
-		return layout->kind == LAYOUT_EPT ||
+		return layout->kind == LAYOUT_EPT || layout->kind == LAYOUT_HOSTILE ||
 		       (layout->kind == LAYOUT_STAGE2 && !layout_has(layout, ADDRSPACE_CPU_FWB));
 	}
 	return false;

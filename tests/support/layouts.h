@@ -16,7 +16,11 @@ enum layout_format {
 	LAYOUT_EPT,
 	LAYOUT_STAGE2,
 	LAYOUT_GSTAGE,
+	LAYOUT_HOSTILE,
 };
+
+/** A format that no CPU has. */
+extern const struct addrspace_format addrspace_hostile;
 
 struct layout {
 	const char *name;
@@ -26,7 +30,7 @@ struct layout {
 	unsigned levels; /**< As given to init; never 0. */
 	unsigned host_bits;
 	uint32_t cpu_features;
-	bool canonical;          /**< One of the three that stand for their format. */
+	bool canonical;          /**< The one that stands for its format. */
 	bool non_coherent;       /**< prepare_frame and sync_table matter. */
 	bool caches_not_present; /**< CPUs may keep not-present entries. */
 	bool by_callback;        /**< physical_to_virtual instead of the constant offset. */
@@ -70,8 +74,9 @@ void fixture_destroy_space(struct fixture *fixture);
 void fixture_config(const struct layout *layout, struct fake_machine *machine,
 		    struct addrspace_config *config);
 
-/** Read-write-execute if the format can, write-back, cookie 0x600d. */
-extern const struct addrspace_attributes fixture_rwx;
+/** Read-write-execute, or read-write where the format cannot; write-back, cookie 0x600d. Set by
+ * fixture_setup(). */
+extern struct addrspace_attributes fixture_rwx;
 extern const struct addrspace_attributes fixture_rw;
 extern const struct addrspace_attributes fixture_ro;
 

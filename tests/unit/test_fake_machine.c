@@ -600,8 +600,17 @@ static void absent_entries_stay_cached_only_where_they_may(void **state)
 	map_page(hand, 0, take(hand, ADDRSPACE_FRAME_GUEST, 0), READ);
 	assert_int_equal(touch(hand, 0, 0, READ), cached ? FAKE_FAULT_NOT_PRESENT : FAKE_HIT);
 	fake_machine_check_tlbs(&hand->machine);
+	/* What was absent above the pages outlives an invalidation by address. */
 	invalidate(hand, 0, PAGE, PAGE, false);
+	assert_int_equal(touch(hand, 0, 0, READ), cached ? FAKE_FAULT_NOT_PRESENT : FAKE_HIT);
+	invalidate(hand, 0, PAGE, PAGE, true);
 	assert_int_equal(touch(hand, 0, 0, READ), FAKE_HIT);
+	/* An absent page does not. */
+	assert_int_equal(touch(hand, 0, PAGE, READ), FAKE_FAULT_NOT_PRESENT);
+	map_page(hand, PAGE, take(hand, ADDRSPACE_FRAME_GUEST, PAGE), READ);
+	assert_int_equal(touch(hand, 0, PAGE, READ), cached ? FAKE_FAULT_NOT_PRESENT : FAKE_HIT);
+	invalidate(hand, PAGE, PAGE, PAGE, false);
+	assert_int_equal(touch(hand, 0, PAGE, READ), FAKE_HIT);
 }
 
 /* ---- Break before make ---- */

@@ -286,6 +286,30 @@ static void loser_of_a_race_for_one_page_gives_everything_back(void **state)
 	}
 }
 
+/** Another CPU takes the last frame, for the very page. */
+static void rival_takes_the_last_frame(struct fake_machine *machine, enum fake_event event,
+				       void *ctx)
+{
+	rival_fault(machine, event, ctx);
+	if (!machine->interlude)
+		machine->fail_at = 1;
+}
+
+static void fault_without_memory_is_resolved_if_another_cpu_has_resolved_it(void **state)
+{
+	struct fixture *fixture = *state;
+	struct rival rival = {.fixture = fixture, .gpa = GIB, .at = 1, .result = -1};
+	int result;
+
+	fixture->machine.interlude = rival_takes_the_last_frame;
+	fixture->machine.interlude_ctx = &rival;
+	result = fault(fixture, GIB, ADDRSPACE_WRITE);
+	assert_int_equal(rival.result, ADDRSPACE_FAULT_RESOLVED);
+	assert_int_equal(result, ADDRSPACE_FAULT_ALREADY_RESOLVED);
+	assert_int_equal(guest_frames(fixture), 1);
+	fixture->machine.fail_at = 0;
+}
+
 static void loser_of_a_race_for_a_table_uses_the_winners(void **state)
 {
 	struct fixture *fixture = *state;
@@ -333,6 +357,7 @@ int main(void)
 			faults_invalidate_only_here_and_only_where_not_present_entries_are_cached),
 		LAZY_TEST(spurious_fault_on_every_cpu_is_answered_after_a_plain_map),
 		LAZY_TEST(loser_of_a_race_for_one_page_gives_everything_back),
+		LAZY_TEST(fault_without_memory_is_resolved_if_another_cpu_has_resolved_it),
 		LAZY_TEST(loser_of_a_race_for_a_table_uses_the_winners),
 		LAZY_TEST(faults_allocate_exactly_the_tables_on_the_path),
 	};

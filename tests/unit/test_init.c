@@ -154,6 +154,13 @@ static void gstage_takes_the_three_modes(void **state)
 	assert_int_equal(try_init(*state, &addrspace_gstage, 31, 0, 50, 0), ADDRSPACE_ERANGE);
 }
 
+static void leaves_of_1_gib_without_those_of_2_mib_are_refused(void **state)
+{
+	assert_int_equal(try_init(*state, &addrspace_ept, 48, 0, 46, ADDRSPACE_CPU_LEAF_1G),
+			 ADDRSPACE_ENOTSUP);
+	assert_int_equal(try_init(*state, &addrspace_ept, 48, 0, 46, ADDRSPACE_CPU_LEAF_2M), 0);
+}
+
 static void host_width_outside_32_to_52_is_invalid(void **state)
 {
 	assert_int_equal(try_init(*state, &addrspace_ept, 48, 0, 31, 0), ADDRSPACE_EINVAL);
@@ -331,6 +338,7 @@ int main(void)
 		ON_MACHINE(stage2_is_never_wider_than_the_hosts_addresses),
 		ON_MACHINE(stage2_starts_at_level_0_only_above_42_bits_of_host_address),
 		ON_MACHINE(gstage_takes_the_three_modes),
+		ON_MACHINE(leaves_of_1_gib_without_those_of_2_mib_are_refused),
 		ON_MACHINE(host_width_outside_32_to_52_is_invalid),
 		ON_MACHINE(level_count_0_takes_the_fewest_levels),
 		ON_MACHINE(ept_register_values_are_the_manuals),

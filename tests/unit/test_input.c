@@ -341,7 +341,7 @@ static void permissions_that_the_format_cannot_encode_are_refused(void **state)
 		assert_refused(fixture, addrspace_protect(as, LINEAR_GPA + PAGE, PAGE, permissions),
 			       ADDRSPACE_ENOTSUP);
 	}
-	/* each of the three formats forbids something */
+	/* each format forbids something */
 	assert_true(refused > 0);
 }
 
@@ -682,7 +682,11 @@ static void init_refuses_host_widths_that_no_cpu_has(void **state)
 static void init_refuses_guest_widths_that_the_format_does_not_have(void **state)
 {
 	static const unsigned widest[] = {
-		[LAYOUT_EPT] = 57, [LAYOUT_STAGE2] = 48, [LAYOUT_GSTAGE] = 59};
+		[LAYOUT_EPT] = 57,
+		[LAYOUT_STAGE2] = 48,
+		[LAYOUT_GSTAGE] = 59,
+		[LAYOUT_HOSTILE] = 49,
+	};
 	struct fixture *fixture = furnish(state);
 	const unsigned bad[] = {0,         1,  11,
 				12,        31, widest[fixture->layout->kind] + 1,
@@ -741,6 +745,10 @@ static void init_refuses_fewer_levels_than_the_width_needs(void **state)
 		config.gpa_bits = 51;
 		config.levels = 4;
 		break;
+	case LAYOUT_HOSTILE:
+		config.gpa_bits = 41;
+		config.levels = 3;
+		break;
 	}
 	assert_init_refused(fixture, &config, ADDRSPACE_ERANGE);
 }
@@ -784,6 +792,8 @@ static void init_refuses_features_that_the_format_does_not_know(void **state)
 		[LAYOUT_GSTAGE] = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G |
 				  ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_SVPBMT |
 				  ADDRSPACE_CPU_SVVPTC,
+		[LAYOUT_HOSTILE] =
+			ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G | ADDRSPACE_CPU_HARDWARE_AD,
 	};
 	struct fixture *fixture = furnish(state);
 	struct addrspace_config config;

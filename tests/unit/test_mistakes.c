@@ -322,6 +322,8 @@ static void protect_4_kib_inside_a_large_leaf_changes_that_page_only(void **stat
 	for (uint64_t offset = 0; offset < 2 * MIB; offset += PAGE)
 		fixture_assert_mapped(fixture, 4 * MIB + offset, LINEAR + offset, PAGE,
 				      offset == MIB ? ADDRSPACE_READ : RW);
+	/* A CPU may still hold the hole that it met while the leaf was broken. */
+	fixture_warm(fixture, 5 * MIB, ADDRSPACE_READ);
 	for (unsigned cpu = 0; cpu < FAKE_CPUS; cpu++)
 		assert_int_equal(
 			fake_cpu_access(&fixture->machine, cpu, 5 * MIB, ADDRSPACE_WRITE, &result),
@@ -567,7 +569,7 @@ static void remaining_is_what_is_left_after_the_address(void **state)
 static unsigned widest_gpa(const struct layout *layout)
 {
 	static const unsigned root_extra[] = {
-		[LAYOUT_EPT] = 0, [LAYOUT_STAGE2] = 4, [LAYOUT_GSTAGE] = 2};
+		[LAYOUT_EPT] = 0, [LAYOUT_STAGE2] = 4, [LAYOUT_GSTAGE] = 2, [LAYOUT_HOSTILE] = 1};
 
 	return 12 + 9 * layout->levels + root_extra[layout->kind];
 }
@@ -814,7 +816,7 @@ static void write_without_read_is_refused_where_the_format_forbids_it(void **sta
 {
 	const struct addrspace_attributes write_only = {.permissions = ADDRSPACE_WRITE};
 	struct fixture *fixture = *state;
-	bool legal = fixture->layout->kind == LAYOUT_STAGE2;
+	bool legal = layout_can_permit(fixture->layout, ADDRSPACE_WRITE);
 
 	assert_int_equal(addrspace_map_alloc(&fixture->as, 0, PAGE, &write_only, 0),
 			 legal ? 0 : ADDRSPACE_ENOTSUP);
@@ -906,7 +908,7 @@ static void store_while_a_leaf_is_split_keeps_its_dirty_bit(void **state)
 	assert_int_equal(addrspace_protect(&fixture->as, 5 * MIB, PAGE, ADDRSPACE_READ), 0);
 	handler->sync_table = late_store.sync_table;
 	/* Where a leaf is broken before it is split there may be nothing to hit. */
-	if (fixture->layout->kind != LAYOUT_STAGE2)
+	if (!fixture->machine.geometry.walker->break_before_make)
 		assert_int_equal(late_store.hits, 1);
 	else
 		guest_resolves(fixture, 1, late_store.gpa, ADDRSPACE_WRITE);

@@ -180,6 +180,39 @@ static void hidden_page_can_be_moved_and_stays_hidden(void **state)
 			 fake_machine_token(0));
 }
 
+static void moved_page_counts_as_dirty_where_hardware_tracks_it(void **state)
+{
+	struct fixture *fixture = *state;
+	struct addrspace_translation translation;
+
+	populate(fixture, 0, 2 * PAGE);
+	fixture_warm(fixture, PAGE, ADDRSPACE_WRITE);
+	move(fixture, PAGE);
+	assert_int_equal(addrspace_walk(&fixture->as, PAGE, &translation), 0);
+	assert_true(translation.dirty);
+	assert_true(translation.accessed);
+	/* Also after a detour without write permission. */
+	assert_int_equal(addrspace_protect(&fixture->as, PAGE, PAGE, ADDRSPACE_READ), 0);
+	move(fixture, PAGE);
+	assert_int_equal(addrspace_protect(&fixture->as, PAGE, PAGE, 3), 0);
+	assert_int_equal(addrspace_walk(&fixture->as, PAGE, &translation), 0);
+	assert_true(translation.dirty);
+}
+
+static void device_page_is_moved_without_being_prepared_as_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct addrspace_attributes device = {.permissions = ADDRSPACE_READ,
+						    .memory_type = ADDRSPACE_DEVICE};
+
+	assert_int_equal(addrspace_map_linear(&fixture->as, 0, 4 * PAGE, LINEAR, &device, 0), 0);
+	fixture->machine.counters.prepare_frame = 0;
+	assert_int_equal(
+		addrspace_replace_frame(&fixture->as, PAGE, LINEAR + 64 * PAGE, NULL, NULL), 0);
+	assert_int_equal(fixture->machine.counters.prepare_frame, 0);
+	fixture_assert_mapped(fixture, PAGE, LINEAR + 64 * PAGE, PAGE, ADDRSPACE_READ);
+}
+
 static void charges_pass_from_the_old_frame_to_the_new_one(void **state)
 {
 	struct fixture *fixture = *state;
@@ -206,6 +239,8 @@ int main(void)
 		LINEAR_TEST(move_onto_the_same_frame_is_refused),
 		LINEAR_TEST(page_of_a_large_linear_leaf_becomes_a_region_of_its_own),
 		LINEAR_TEST(hidden_page_can_be_moved_and_stays_hidden),
+		LINEAR_TEST(moved_page_counts_as_dirty_where_hardware_tracks_it),
+		LINEAR_TEST(device_page_is_moved_without_being_prepared_as_memory),
 		LINEAR_TEST(charges_pass_from_the_old_frame_to_the_new_one),
 	};
 

@@ -815,8 +815,10 @@ static void dump_space(struct fixture *fixture, struct dump *dump)
 
 static void dump_of_an_empty_space_is_its_heading(void **state)
 {
-	static const char *const names[] = {
-		[LAYOUT_EPT] = "EPT", [LAYOUT_STAGE2] = "stage 2", [LAYOUT_GSTAGE] = "G-stage"};
+	static const char *const names[] = {[LAYOUT_EPT] = "EPT",
+					    [LAYOUT_STAGE2] = "stage 2",
+					    [LAYOUT_GSTAGE] = "G-stage",
+					    [LAYOUT_HOSTILE] = "hostile"};
 	struct fixture *fixture = *state;
 	struct dump dump;
 	char expected[80];
@@ -889,12 +891,13 @@ static void dump_shows_the_widest_addresses_whole(void **state)
 	uint64_t limit = layout_limit(fixture->layout);
 	uint64_t host_limit = UINT64_C(1) << fixture->as.host_bits;
 	const struct addrspace_attributes widest = {
-		.permissions = RW | ADDRSPACE_EXECUTE,
+		.permissions = fixture_rwx.permissions,
 		.memory_type = layout_has_type(fixture->layout, ADDRSPACE_NON_CACHEABLE)
 				       ? ADDRSPACE_NON_CACHEABLE
 				       : ADDRSPACE_WRITE_BACK,
 		.cookie = UINT64_MAX,
 	};
+	const char *permissions = widest.permissions == RW ? "rw-" : "rwx";
 	const char *type = widest.memory_type ? "non-cacheable" : "write-back";
 	struct dump dump;
 	char expected[160];
@@ -910,12 +913,12 @@ static void dump_shows_the_widest_addresses_whole(void **state)
 		 0, limit - 2 * PAGE - 1, (limit - 2 * PAGE) / 1024);
 	assert_string_equal(dump.line[1], expected);
 	snprintf(expected, sizeof(expected),
-		 "0x%015" PRIx64 "-0x%015" PRIx64 " 4 KiB rwx %s linear cookie 0x%" PRIx64,
-		 limit - PAGE, limit - 1, type, UINT64_MAX);
+		 "0x%015" PRIx64 "-0x%015" PRIx64 " 4 KiB %s %s linear cookie 0x%" PRIx64,
+		 limit - PAGE, limit - 1, permissions, type, UINT64_MAX);
 	assert_string_equal(dump.line[2], expected);
 	snprintf(expected, sizeof(expected),
-		 "  0x%015" PRIx64 " -> 0x%013" PRIx64 " 1 x 4 KiB rwx %s", limit - PAGE,
-		 host_limit - PAGE, type);
+		 "  0x%015" PRIx64 " -> 0x%013" PRIx64 " 1 x 4 KiB %s %s", limit - PAGE,
+		 host_limit - PAGE, permissions, type);
 	assert_string_equal(dump.line[3], expected);
 }
 

@@ -224,6 +224,21 @@ static void cut_is_invalidated_over_the_whole_leaf(void **state)
 	assert_false(invalidation->tables_changed);
 }
 
+static void rest_of_a_cut_leaf_stays_reachable_where_no_break_is_needed(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t faults;
+
+	if (fixture->machine.geometry.walker->break_before_make)
+		return;
+	map_linear(fixture, 2 * MIB, 2 * MIB);
+	fake_machine_add_hot(&fixture->machine, 3 * MIB, ADDRSPACE_READ | ADDRSPACE_WRITE);
+	fixture_warm(fixture, 3 * MIB, ADDRSPACE_WRITE);
+	faults = fixture->machine.counters.hot_faults;
+	unmap(fixture, 2 * MIB, PAGE);
+	assert_int_equal(fixture->machine.counters.hot_faults, faults);
+}
+
 static void hole_across_two_large_leaves_cuts_both(void **state)
 {
 	struct fixture *fixture = *state;
@@ -405,6 +420,7 @@ int main(void)
 		LINEAR_TEST(hole_at_any_position_of_a_2_mib_leaf_keeps_its_neighbours),
 		LINEAR_TEST(hole_in_a_1_gib_leaf_splits_exactly),
 		LINEAR_TEST(cut_is_invalidated_over_the_whole_leaf),
+		LINEAR_TEST(rest_of_a_cut_leaf_stays_reachable_where_no_break_is_needed),
 		LINEAR_TEST(hole_across_two_large_leaves_cuts_both),
 		LINEAR_TEST(cut_leaf_keeps_permissions_and_type),
 		LINEAR_TEST(tables_go_with_their_last_page_and_not_before),

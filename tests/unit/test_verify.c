@@ -108,6 +108,8 @@ static uint64_t as_large_leaf(const struct fixture *fixture, uint64_t page)
 		return page | 1 << 7;
 	case LAYOUT_STAGE2:
 		return page & ~UINT64_C(2);
+	case LAYOUT_HOSTILE:
+		return page & ~(UINT64_C(3) << 58);
 	case LAYOUT_GSTAGE:
 		break;
 	}
@@ -122,6 +124,8 @@ static uint64_t with_address(const struct fixture *fixture, uint64_t entry, uint
 		return (entry & ~UINT64_C(0x000ffffffffff000)) | hpa;
 	case LAYOUT_STAGE2:
 		return (entry & ~UINT64_C(0x0000fffffffff000)) | hpa;
+	case LAYOUT_HOSTILE:
+		return (entry & ~UINT64_C(0x00fffffffff00000)) | hpa << 8;
 	case LAYOUT_GSTAGE:
 		break;
 	}
@@ -445,14 +449,19 @@ static void table_that_hides_what_it_owns_is_found(void **state)
 	assert_sound(fixture);
 }
 
+/** Wider addresses have no bits in the format's entries. */
+static unsigned widest_address(const struct layout *layout)
+{
+	return layout->kind == LAYOUT_STAGE2 || layout->kind == LAYOUT_HOSTILE ? 48 : 52;
+}
+
 static void table_beyond_the_hosts_width_is_found(void **state)
 {
 	struct fixture *fixture = *state;
 	uint64_t host_limit = UINT64_C(1) << fixture->as.host_bits;
 	uint64_t table;
 
-	/* Wider addresses have no bits in these entries. */
-	if (fixture->as.host_bits >= (fixture->layout->kind == LAYOUT_STAGE2 ? 48 : 52))
+	if (fixture->as.host_bits >= widest_address(fixture->layout))
 		return;
 	map_alloc(fixture, 0, PAGE, ADDRSPACE_MAP_POPULATE);
 	table = *entry_at(fixture, 0, 1);
@@ -465,7 +474,7 @@ static void leaf_beyond_the_hosts_width_is_found(void **state)
 	uint64_t host_limit = UINT64_C(1) << fixture->as.host_bits;
 	uint64_t leaf;
 
-	if (fixture->as.host_bits >= (fixture->layout->kind == LAYOUT_STAGE2 ? 48 : 52))
+	if (fixture->as.host_bits >= widest_address(fixture->layout))
 		return;
 	map_alloc(fixture, 0, PAGE, ADDRSPACE_MAP_POPULATE);
 	leaf = *entry_at(fixture, 0, 0);
