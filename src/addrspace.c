@@ -53,6 +53,10 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 		return ADDRSPACE_EINVAL;
 	if (config->cpu_features & ~config->format->cpu_features)
 		return ADDRSPACE_ENOTSUP;
+	/* A leaf of 1 GiB could not be split. */
+	if (config->cpu_features & ADDRSPACE_CPU_LEAF_1G &&
+	    !(config->cpu_features & ADDRSPACE_CPU_LEAF_2M))
+		return ADDRSPACE_ENOTSUP;
 	memset(as, 0, sizeof(*as));
 	as->format = config->format;
 	as->handler = config->handler;
@@ -105,6 +109,7 @@ struct page_copy {
 	void *ctx;
 	uint64_t old_hpa;
 	uint64_t new_hpa;
+	bool prepare; /* it is memory, and no device */
 };
 
 static void copy_page(const struct addrspace *as, const struct page_copy *page)
@@ -113,7 +118,7 @@ static void copy_page(const struct addrspace *as, const struct page_copy *page)
 
 	if (page->copy)
 		page->copy(page->ctx, page->old_hpa, page->new_hpa);
-	if (handler->prepare_frame)
+	if (page->prepare && handler->prepare_frame)
 		handler->prepare_frame(as->handler_ctx, page->new_hpa, ADDRSPACE_PAGE_SIZE);
 }
 
@@ -245,10 +250,8 @@ static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
 		.cookie = attributes->cookie,
 		.backend = backend,
 	};
-	int error = check_range(gpa, size, as->gpa_limit);
+	int error = check_attributes(as, region.permissions, region.memory_type);
 
-	if (!error)
-		error = check_attributes(as, region.permissions, region.memory_type);
 	if (error)
 		return error;
 	lock_exclusive(as);
@@ -279,9 +282,13 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 {
 	const unsigned known = ADDRSPACE_MAP_REPLACE | ADDRSPACE_MAP_POPULATE;
 	struct addrspace_backend backend = {.kind = ADDRSPACE_ALLOC};
+	int error;
 
 	if (!as || !attributes || flags & ~known)
 		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, size, as->gpa_limit);
+	if (error)
+		return error;
 	backend.u.alloc.populate = (flags & ADDRSPACE_MAP_POPULATE) != 0;
 	return map(as, gpa, size, attributes, backend, flags);
 }
@@ -431,12 +438,18 @@ static int replace_frame_locked(struct addrspace *as, uint64_t gpa, struct page_
 {
 	struct addrspace_region region;
 	struct page_table_fill fill;
+	bool split;
 
 	if (!addrspace_region_set_find(as, gpa, &region) || frame_at(as, gpa, &page->old_hpa))
 		return ADDRSPACE_ENOENT;
 	if (page->old_hpa == page->new_hpa)
 		return ADDRSPACE_EINVAL;
-	if (addrspace_backend_replace(&region, gpa, page->new_hpa, &fill))
+	page->prepare = region.memory_type != ADDRSPACE_DEVICE;
+	split = addrspace_backend_replace(&region, gpa, page->new_hpa, &fill);
+	/* Hardware may set D until the old frame is gone, and what was written is in the new one.
+	 */
+	fill.dirty = true;
+	if (split)
 		return exchange_range(as, fill.gpa, fill.end, &region, &fill, page);
 	return exchange_table(as, fill.gpa, fill.end, &fill, page);
 }

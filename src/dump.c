@@ -124,18 +124,14 @@ static RARELY void dump_run(struct line *line, const struct addrspace_run *run)
 	end_line(line);
 }
 
-/** The runs of one region; leaves end at its end, a run of equal leaves may go on in its neighbour.
- */
 static RARELY void dump_runs(struct line *line, const struct addrspace *as,
 			     const struct addrspace_region *region)
 {
 	struct addrspace_run run;
 	uint64_t gpa = region->gpa;
 
-	while (gpa < region_end(region) && as->format->next_run(as, gpa, &run) &&
-	       run.gpa < region_end(region)) {
-		if (run.size > region_end(region) - run.gpa)
-			run.size = region_end(region) - run.gpa;
+	while (gpa < region_end(region) &&
+	       as->format->next_run(as, gpa, region_end(region), &run)) {
 		dump_run(line, &run);
 		gpa = run.gpa + run.size;
 	}

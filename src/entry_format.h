@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
+/* clang-format off */
 /*
  * The bits of one format, as constants and small functions that know nothing but bits. The walker
  * is compiled once for each format against its ENTRY_FORMAT, so that all of this folds into
  * immediates.
  *
- *   entry        how it is told                            hardware sees
- *   -----        --------------                            -------------
- *   empty        0                                         nothing
- *   table, leaf  any bit of `present`                      it
- *   parked       none of present, dead, pending; a leaf    nothing: permissions 0, the frame stays
- * the guest's pending      the pending mark: prepared, not yet on    nothing dead         the dead
- * mark: going, until it is freed   nothing
+ *   entry        how it is told                              hardware sees
+ *   -----        --------------                              -------------
+ *   empty        0                                           nothing
+ *   table, leaf  any bit of `present`                        it
+ *   parked       none of present, dead, pending; a leaf      nothing: no permissions, but a frame
+ *   pending      the pending mark: prepared, not yet on      nothing
+ *   dead         the dead mark: going, until it is freed     nothing
  *
  * Whether an entry is a table, and which address it names, can be read from all but the empty one.
  */
+/* clang-format on */
 #ifndef ADDRSPACE_SRC_ENTRY_FORMAT_H
 #define ADDRSPACE_SRC_ENTRY_FORMAT_H
 
@@ -41,6 +43,8 @@ struct entry_format {
 			 enum addrspace_memory_type memory_type);
 	/** The same leaf with other permissions; keeps what hardware has recorded in it. */
 	uint64_t (*with_permissions)(uint32_t cpu_features, uint64_t leaf, unsigned permissions);
+	/** The leaf as hardware would leave it after a write. */
+	uint64_t (*with_dirty)(uint64_t leaf);
 	/** The first leaf of the next level down that a large leaf at this level splits into. */
 	uint64_t (*split)(uint64_t leaf, unsigned level);
 	unsigned (*permissions)(uint64_t leaf);

@@ -5,14 +5,18 @@
 #include "range.h"
 #include "region_set.h"
 
-/** Drops what this CPU's translation caches may hold against a leaf that is there. */
-static void invalidate_here(const struct addrspace *as, uint64_t gpa)
+/**
+ * Drops what this CPU's translation caches may hold against a leaf that is there now. Unless only
+ * the leaf was missing, a not-present entry above it may be what is kept, which invalidation by
+ * address leaves in place.
+ */
+static void invalidate_here(const struct addrspace *as, uint64_t gpa, bool tables_changed)
 {
 	const struct addrspace_invalidation invalidation = {
 		.gpa = gpa,
 		.size = ADDRSPACE_PAGE_SIZE,
 		.stride = ADDRSPACE_PAGE_SIZE,
-		.tables_changed = false,
+		.tables_changed = tables_changed,
 		.scope = ADDRSPACE_THIS_CPU,
 	};
 
@@ -36,20 +40,25 @@ static int fault_in_region(struct addrspace *as, uint64_t gpa, unsigned access,
 /** Walks first: whatever the region says, a leaf that allows the access means that the guest need
  * only retry. */
 static int fault(struct addrspace *as, uint64_t gpa, unsigned access,
-		 struct addrspace_region *region)
+		 struct addrspace_region *region, unsigned *level)
 {
+	struct page_table_position position;
 	int result;
 
 	/* Each lost race means that another CPU has put one more table, or the leaf, on our path.
 	 */
 	do {
-		struct page_table_position position;
 		enum page_table_leaf leaf = as->format->find(as, gpa, access, &position);
 
+		*level = position.level;
 		if (leaf == PAGE_TABLE_ALLOWS)
 			return ADDRSPACE_FAULT_ALREADY_RESOLVED;
 		result = fault_in_region(as, gpa, access, leaf, &position, region);
 	} while (result == BACKEND_RETRY);
+	/* The frame that we could not have may be the one that another CPU put there meanwhile. */
+	if ((result == ADDRSPACE_FAULT_OUT_OF_MEMORY || result < 0) &&
+	    as->format->find(as, gpa, access, &position) == PAGE_TABLE_ALLOWS)
+		return ADDRSPACE_FAULT_ALREADY_RESOLVED;
 	return result;
 }
 
@@ -59,6 +68,7 @@ int addrspace_handle_fault(struct addrspace *as, uint64_t gpa, unsigned access,
 	const unsigned all = ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE;
 	uint64_t page = gpa & ~(ADDRSPACE_PAGE_SIZE - 1);
 	struct addrspace_region found;
+	unsigned level;
 	int result = ADDRSPACE_FAULT_NOT_BACKED;
 
 	if (!as || !access || access & ~all)
@@ -68,10 +78,11 @@ int addrspace_handle_fault(struct addrspace *as, uint64_t gpa, unsigned access,
 	if (gpa >= as->gpa_limit)
 		return result;
 	lock_shared(as);
-	result = fault(as, page, access, &found);
-	if (as->absent_cached &&
-	    (result == ADDRSPACE_FAULT_RESOLVED || result == ADDRSPACE_FAULT_ALREADY_RESOLVED))
-		invalidate_here(as, page);
+	result = fault(as, page, access, &found, &level);
+	if (as->absent_cached && result == ADDRSPACE_FAULT_RESOLVED)
+		invalidate_here(as, page, level > 0);
+	if (as->absent_cached && result == ADDRSPACE_FAULT_ALREADY_RESOLVED)
+		invalidate_here(as, page, true);
 	if (region && result >= 0 && result != ADDRSPACE_FAULT_NOT_BACKED)
 		addrspace_region_set_find(as, page, region);
 	unlock_shared(as);

@@ -34,6 +34,7 @@ struct page_table_fill {
 	enum page_table_source source;
 	unsigned permissions;
 	enum addrspace_memory_type memory_type;
+	bool dirty; /* where hardware tracks it: the leaves start as written to */
 };
 
 /** A new mapping of a range, built beside the one that stands there. */
@@ -140,7 +141,9 @@ struct addrspace_format {
 			  struct addrspace_translation *translation);
 	/** The one leaf at gpa, also one without permissions; false if there is none. */
 	bool (*leaf)(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf);
-	bool (*next_run)(const struct addrspace *as, uint64_t gpa, struct addrspace_run *run);
+	/** Of what lies below end. */
+	bool (*next_run)(const struct addrspace *as, uint64_t gpa, uint64_t end,
+			 struct addrspace_run *run);
 	/** Adds leaves, tables and data frames. */
 	void (*count)(const struct addrspace *as, struct addrspace_statistics *statistics);
 	/** False: *defect is the first one. */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls that only read. */
 #include "lock.h"
+#include "memory.h"
+#include "page_table.h"
 #include "range.h"
 #include "region_set.h"
-#include "page_table.h"
-
-#include "memory.h"
 
 int addrspace_walk(struct addrspace *as, uint64_t gpa, struct addrspace_translation *translation)
 {
@@ -116,7 +115,7 @@ int addrspace_next_run(struct addrspace *as, uint64_t gpa, struct addrspace_run 
 	if (gpa >= as->gpa_limit)
 		return ADDRSPACE_ENOENT;
 	lock_shared(as);
-	found = as->format->next_run(as, gpa, run);
+	found = as->format->next_run(as, gpa, as->gpa_limit, run);
 	unlock_shared(as);
 	return found ? 0 : ADDRSPACE_ENOENT;
 }

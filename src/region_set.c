@@ -222,7 +222,7 @@ static NEVER_INLINE bool step_to_record(const struct addrspace *as, struct regio
 	unsigned level = 0;
 
 	while (path->slot[level] >= path->node[level]->count) {
-		if (++level == as->region_depth)
+		if (++level == as->region_depth || level == REGION_SET_MAX_DEPTH)
 			return false;
 		path->slot[level]++;
 	}

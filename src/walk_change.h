@@ -3,10 +3,11 @@
  * Removing and protecting a range in two passes around one invalidation.
  *
  * Pass one makes the old state unreachable for new walks: whole subtrees by one store to their
- * parent's slot, partial tables slot by slot, the address kept in the dead entry; leaves that the
- * ends cut are broken where the architecture demands it. Then the caller invalidates. Pass two puts
- * tables in place of the broken leaves, stores 0 into each dead entry and frees what it named. The
- * detached tree is the list of what is to be freed.
+ * parent's slot, partial tables slot by slot, the address kept in the dead entry. A leaf that an
+ * end cuts is replaced by a table whose part inside the range is dead; where the architecture
+ * demands a break first, the leaf goes dead as a whole and the table follows in pass two. Then the
+ * caller invalidates. Pass two stores 0 into each dead entry and frees what it named: the detached
+ * tree is the list of what is to be freed.
  */
 #ifndef ADDRSPACE_SRC_WALK_CHANGE_H
 #define ADDRSPACE_SRC_WALK_CHANGE_H
@@ -45,110 +46,6 @@ static void change_note(struct page_table_change *change, uint64_t gpa, uint64_t
 	change->flush_gpa = start < change->flush_gpa ? start : change->flush_gpa;
 	change->flush_end = end > change->flush_end ? end : change->flush_end;
 	change->stride = stride < change->stride ? stride : change->stride;
-}
-
-/** Replaces a live entry that hardware may be setting A or D in; returns what it last was. */
-static uint64_t take_entry(struct walk *walk, uint64_t *slot, uint64_t entry)
-{
-	if (!(walk->as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)) {
-		walk_store(walk, slot, dead_entry(entry));
-		return entry;
-	}
-	while (!entry_exchange(slot, &entry, dead_entry(entry)))
-		;
-	walk_touch(walk, slot);
-	return entry;
-}
-
-/** Which end of the change cuts the leaf in the current slot: 0 its start, 1 its end. */
-static unsigned cut_index(const struct page_table_change *change, uint64_t gpa, unsigned level)
-{
-	return (gpa & ~(level_size(level) - 1)) < change->gpa ? 0 : 1;
-}
-
-static void break_leaf(struct page_table_change *change, struct walk *walk, uint64_t *slot,
-		       uint64_t entry)
-{
-	change->broken[cut_index(change, walk->gpa, walk->level)] = take_entry(walk, slot, entry);
-	change_note(change, walk->gpa, entry, walk->level);
-}
-
-/** True if a table has no entry outside of what the change covers: looks outward from the hole. */
-static bool table_empty_outside(const struct addrspace *as, const struct page_table_change *change,
-				const uint64_t *table, unsigned level, uint64_t gpa)
-{
-	uint64_t size = level_size(level + 1);
-	uint64_t start = gpa & ~(size - 1);
-	uint64_t first_gpa = change->gpa > start ? change->gpa : start;
-	uint64_t last_gpa = change->end - start < size ? change->end - 1 : start + size - 1;
-	size_t below = slot_index(as, first_gpa, level);
-	size_t above = slot_index(as, last_gpa, level) + 1;
-
-	while (below > 0 || above < PAGE_TABLE_ENTRIES) {
-		if (below > 0 && entry_read(&table[--below]))
-			return false;
-		if (above < PAGE_TABLE_ENTRIES && entry_read(&table[above++]))
-			return false;
-	}
-	return true;
-}
-
-static void walk_detach(struct addrspace *as, struct page_table_change *change, bool prune)
-{
-	unsigned survivors =
-		0; /* bit n: the current table at level n keeps something of the range */
-	struct walk walk;
-
-	walk_start_root(&walk, as, change->gpa, change->end);
-	for (;;) {
-		while (walk.gpa < walk.table_end) {
-			uint64_t *slot = walk_slot(&walk);
-			uint64_t entry = entry_read(slot);
-
-			if (!entry) {
-				walk_next(&walk);
-				continue;
-			}
-			if (walk_covers_slot(&walk)) {
-				change_note(change, walk.gpa, entry, walk.level);
-				walk_store(&walk, slot, dead_entry(entry));
-			} else if (ENTRY_FORMAT.is_table(entry, walk.level)) {
-				survivors &= ~(1u << (walk.level - 1));
-				walk_descend(&walk, entry_table(as, entry));
-				continue;
-			} else {
-				survivors |= 1u << walk.level;
-				break_leaf(change, &walk, slot, entry);
-			}
-			walk_next(&walk);
-		}
-		do {
-			unsigned child = walk.level;
-			uint64_t *slot;
-
-			if (!walk_ascend(&walk))
-				return;
-			slot = walk_left_slot(&walk);
-			if (prune && !(survivors >> child & 1) &&
-			    table_empty_outside(as, change, walk.tables[child], child,
-						walk.gpa - 1)) {
-				uint64_t entry = entry_read(slot);
-
-				change_note(change, walk.gpa - 1, entry, walk.level);
-				walk_store(&walk, slot, dead_entry(entry));
-			} else {
-				survivors |= 1u << walk.level;
-			}
-		} while (walk.gpa == walk.table_end);
-	}
-}
-
-static void walk_release(struct addrspace *as, struct page_table_change *change)
-{
-	struct walk_owner owner = {.keep_charge = change->keep_charge};
-
-	free_range(as, frame_pointer(as, as->root_hpa), root_level(as), change->gpa, change->end, 0,
-		   &owner);
 }
 
 /* ---- cutting leaves ---- */
@@ -305,6 +202,42 @@ static void publish_split(struct addrspace *as, struct page_table_change *change
 		as->handler->sync_table(as->handler_ctx, slot, sizeof(*slot));
 }
 
+/** Replaces a live entry that hardware may be setting A or D in; returns what it last was. */
+static uint64_t take_entry(struct walk *walk, uint64_t *slot, uint64_t entry)
+{
+	if (!(walk->as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)) {
+		walk_store(walk, slot, dead_entry(entry));
+		return entry;
+	}
+	while (!entry_exchange(slot, &entry, dead_entry(entry)))
+		;
+	walk_touch(walk, slot);
+	return entry;
+}
+
+/** Which end of the change cuts the leaf in the current slot: 0 its start, 1 its end. */
+static unsigned cut_index(const struct page_table_change *change, uint64_t gpa, unsigned level)
+{
+	return (gpa & ~(level_size(level) - 1)) < change->gpa ? 0 : 1;
+}
+
+/**
+ * Makes the ends of the range the edges of leaves, where the leaf in the current slot is cut. Where
+ * the architecture demands it a live leaf is broken, and the table that takes its place follows the
+ * invalidation; elsewhere the table goes in at once, and the rest of the leaf stays reachable.
+ */
+static void cut_leaf(struct addrspace *as, struct page_table_change *change, struct walk *walk,
+		     uint64_t *slot, uint64_t entry)
+{
+	change_note(change, walk->gpa, entry, walk->level);
+	if (ENTRY_FORMAT.break_before_split && entry & ENTRY_FORMAT.present)
+		change->broken[cut_index(change, walk->gpa, walk->level)] =
+			take_entry(walk, slot, entry);
+	else
+		publish_split(as, change, slot, walk_parent_slot(walk), walk->level, walk->gpa,
+			      entry);
+}
+
 static void walk_finish_cuts(struct addrspace *as, struct page_table_change *change)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -318,6 +251,86 @@ static void walk_finish_cuts(struct addrspace *as, struct page_table_change *cha
 			      change->broken[i]);
 	}
 	cpu_publish_entries();
+}
+
+/* ---- removing ---- */
+
+/** True if a table has no entry outside of what the change covers: looks outward from the hole. */
+static bool table_empty_outside(const struct addrspace *as, const struct page_table_change *change,
+				const uint64_t *table, unsigned level, uint64_t gpa)
+{
+	uint64_t size = level_size(level + 1);
+	uint64_t start = gpa & ~(size - 1);
+	uint64_t first_gpa = change->gpa > start ? change->gpa : start;
+	uint64_t last_gpa = change->end - start < size ? change->end - 1 : start + size - 1;
+	size_t below = slot_index(as, first_gpa, level);
+	size_t above = slot_index(as, last_gpa, level) + 1;
+
+	while (below > 0 || above < PAGE_TABLE_ENTRIES) {
+		if (below > 0 && entry_read(&table[--below]))
+			return false;
+		if (above < PAGE_TABLE_ENTRIES && entry_read(&table[above++]))
+			return false;
+	}
+	return true;
+}
+
+static void walk_detach(struct addrspace *as, struct page_table_change *change, bool prune)
+{
+	unsigned survivors =
+		0; /* bit n: the current table at level n keeps something of the range */
+	struct walk walk;
+
+	walk_start_root(&walk, as, change->gpa, change->end);
+	for (;;) {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+
+			if (!entry) {
+				walk_next(&walk);
+				continue;
+			}
+			if (walk_covers_slot(&walk)) {
+				change_note(change, walk.gpa, entry, walk.level);
+				walk_store(&walk, slot, dead_entry(entry));
+			} else if (ENTRY_FORMAT.is_table(entry, walk.level)) {
+				survivors &= ~(1u << (walk.level - 1));
+				walk_descend(&walk, entry_table(as, entry));
+				continue;
+			} else {
+				survivors |= 1u << walk.level;
+				cut_leaf(as, change, &walk, slot, entry);
+			}
+			walk_next(&walk);
+		}
+		do {
+			unsigned child = walk.level;
+			uint64_t *slot;
+
+			if (!walk_ascend(&walk))
+				return;
+			slot = walk_left_slot(&walk);
+			if (prune && !(survivors >> child & 1) &&
+			    table_empty_outside(as, change, walk.tables[child], child,
+						walk.gpa - 1)) {
+				uint64_t entry = entry_read(slot);
+
+				change_note(change, walk.gpa - 1, entry, walk.level);
+				walk_store(&walk, slot, dead_entry(entry));
+			} else {
+				survivors |= 1u << walk.level;
+			}
+		} while (walk.gpa == walk.table_end);
+	}
+}
+
+static void walk_release(struct addrspace *as, struct page_table_change *change)
+{
+	struct walk_owner owner = {.keep_charge = change->keep_charge};
+
+	free_range(as, frame_pointer(as, as->root_hpa), root_level(as), change->gpa, change->end, 0,
+		   &owner);
 }
 
 /* ---- protect ---- */
@@ -360,18 +373,12 @@ static void walk_protect(struct addrspace *as, struct page_table_change *change,
 			if (walk_covers_slot(&walk)) {
 				protect_leaf(change, &walk, slot, entry);
 				walk_touch(&walk, slot);
-			} else if (ENTRY_FORMAT.break_before_split &&
-				   entry & ENTRY_FORMAT.present) {
-				break_leaf(change, &walk, slot, entry);
 			} else {
-				publish_split(as, change, slot, walk_parent_slot(&walk), walk.level,
-					      walk.gpa, entry);
-				change_note(change, walk.gpa, entry, walk.level);
+				cut_leaf(as, change, &walk, slot, entry);
 			}
 			walk_next(&walk);
 		}
 	} while (walk_leave(&walk));
-	cpu_publish_entries();
 }
 
 #endif

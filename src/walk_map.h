@@ -30,6 +30,8 @@ static NEVER_INLINE void builder_start(struct builder *builder, struct addrspace
 							   fill->permissions, fill->memory_type);
 		if (fill->source != PAGE_TABLE_LINEAR)
 			builder->leaves[level] |= ENTRY_FORMAT.owned;
+		if (fill->dirty && as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+			builder->leaves[level] = ENTRY_FORMAT.with_dirty(builder->leaves[level]);
 		if (level == 0 || (fill->source == PAGE_TABLE_LINEAR && aligned))
 			builder->leaf_levels |= as->leaf_levels & (1u << level);
 	}
@@ -55,7 +57,7 @@ static int allocate_guest_frame(struct addrspace *as, const struct page_table_fi
 
 	if (error)
 		return error;
-	if (frame.contents == ADDRSPACE_FRAME_DIRTY)
+	if (frame.contents != ADDRSPACE_FRAME_ZEROED && frame.contents != ADDRSPACE_FRAME_VALID)
 		memset(frame_pointer(as, frame.hpa), 0, ADDRSPACE_PAGE_SIZE);
 	/* Filled, then prepared, then published: the guest may look with its caches off. */
 	if (handler->prepare_frame)

@@ -36,8 +36,11 @@ static void free_leaf(struct addrspace *as, uint64_t entry, unsigned level, uint
 		.gpa = gpa,
 	};
 
-	if (gpa - owner->region.gpa >= owner->region.size)
-		WALK_ASSERT(addrspace_region_set_find(as, gpa, &owner->region));
+	if (gpa - owner->region.gpa >= owner->region.size) {
+		bool found = addrspace_region_set_find(as, gpa, &owner->region);
+
+		WALK_ASSERT(found);
+	}
 	request.cookie = owner->region.cookie;
 	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.address(entry));
 	if (!owner->keep_charge)

@@ -44,13 +44,13 @@ static RARELY bool walk_leaf(const struct addrspace *as, uint64_t gpa, struct ad
 	return true;
 }
 
-static RARELY bool walk_next_run(const struct addrspace *as, uint64_t gpa,
+static RARELY bool walk_next_run(const struct addrspace *as, uint64_t gpa, uint64_t end,
 				 struct addrspace_run *run)
 {
 	struct walk walk;
 
 	run->size = 0;
-	walk_start_root(&walk, as, gpa, as->gpa_limit);
+	walk_start_root(&walk, as, gpa, end);
 	do {
 		while (walk.gpa < walk.table_end) {
 			uint64_t entry = entry_read(walk_slot(&walk));
@@ -216,11 +216,11 @@ static const char *check_entry(struct checker *checker, const struct walk *walk,
 	return check_table(checker, entry, walk->level);
 }
 
-static bool report_defect(struct addrspace_defect *defect, const struct walk *walk, uint64_t entry,
-			  const char *what)
+static bool report_defect(struct addrspace_defect *defect, const struct walk *walk, uint64_t gpa,
+			  uint64_t entry, const char *what)
 {
 	*defect = (struct addrspace_defect){
-		.gpa = walk->gpa,
+		.gpa = gpa & ~(level_size(walk->level) - 1),
 		.level = walk->level,
 		.entry = entry,
 		.what = what,
@@ -233,19 +233,21 @@ static RARELY bool walk_verify(const struct addrspace *as, struct addrspace_defe
 	struct checker checker = {.as = as};
 	unsigned filled = 0; /* bit n: the current table at level n holds something */
 	unsigned owning = 0; /* ... holds a table or an owned frame */
+	const char *what;
 	struct walk walk;
 
 	checker_seek_mandatory(&checker, 0);
 	walk_start_root(&walk, as, 0, as->gpa_limit);
-	if (check_pointer(as, as->root_hpa))
-		return report_defect(defect, &walk, 0, check_pointer(as, as->root_hpa));
+	what = check_pointer(as, as->root_hpa);
+	if (what)
+		return report_defect(defect, &walk, 0, 0, what);
 	for (;;) {
 		while (walk.gpa < walk.table_end) {
 			uint64_t entry = entry_read(walk_slot(&walk));
-			const char *what = check_entry(&checker, &walk, entry);
 
+			what = check_entry(&checker, &walk, entry);
 			if (what)
-				return report_defect(defect, &walk, entry, what);
+				return report_defect(defect, &walk, walk.gpa, entry, what);
 			if (entry)
 				filled |= 1u << walk.level;
 			if (entry && holds_owned(entry, walk.level))
@@ -266,9 +268,10 @@ static RARELY bool walk_verify(const struct addrspace *as, struct addrspace_defe
 				return true;
 			entry = entry_read(walk_left_slot(&walk));
 			if (!(filled >> child & 1))
-				return report_defect(defect, &walk, entry, "an empty table");
+				return report_defect(defect, &walk, walk.gpa - 1, entry,
+						     "an empty table");
 			if (owning >> child & 1 && !(entry & ENTRY_FORMAT.owned))
-				return report_defect(defect, &walk, entry,
+				return report_defect(defect, &walk, walk.gpa - 1, entry,
 						     "a table does not say that it owns something");
 		} while (walk.gpa == walk.table_end);
 	}

@@ -22,21 +22,24 @@ extern "C" {
  * architecture's header). */
 struct addrspace_format;
 
-/** What this CPU has, told to init. A flag that the format does not know is refused with
- * ADDRSPACE_ENOTSUP. */
+/** What this CPU has, told to init. A flag that the format does not know is refused. */
 enum addrspace_cpu_feature {
-	ADDRSPACE_CPU_LEAF_2M =
-		1 << 0, /**< 2 MiB leaves. EPT: VPID_EPT_CAP bit 16; the others always have them. */
-	ADDRSPACE_CPU_LEAF_1G =
-		1 << 1, /**< 1 GiB leaves. EPT: VPID_EPT_CAP bit 17; the others always have them. */
-	ADDRSPACE_CPU_HARDWARE_AD = 1 << 2,  /**< Hardware maintains A and D, and is to: EPT bit 21,
-						FEAT_HAFDBS, Svadu. Leaves start clean. */
-	ADDRSPACE_CPU_EXECUTE_ONLY = 1 << 3, /**< EPT: VPID_EPT_CAP bit 0. */
-	ADDRSPACE_CPU_FWB = 1 << 4,    /**< Stage 2: FEAT_S2FWB, and HCR_EL2.FWB will be set. */
-	ADDRSPACE_CPU_VMID16 = 1 << 5, /**< Stage 2: 16-bit VMIDs, VTCR_EL2.VS will be set. */
-	ADDRSPACE_CPU_SVPBMT = 1 << 6, /**< G-stage: Svpbmt, and henvcfg or menvcfg enable it. */
-	ADDRSPACE_CPU_SVVPTC = 1 << 7, /**< G-stage: Svvptc: not-present entries are not kept in
-					  address-translation caches. */
+	/** 2 MiB leaves; without it all leaves are pages. EPT: VPID_EPT_CAP bit 16; others: always. */
+	ADDRSPACE_CPU_LEAF_2M = 1 << 0,
+	/** 1 GiB leaves; only with LEAF_2M. EPT: VPID_EPT_CAP bit 17; others: always. */
+	ADDRSPACE_CPU_LEAF_1G = 1 << 1,
+	/** Hardware maintains A and D, and is to; leaves start clean. EPT bit 21, FEAT_HAFDBS, Svadu. */
+	ADDRSPACE_CPU_HARDWARE_AD = 1 << 2,
+	/** EPT: VPID_EPT_CAP bit 0. */
+	ADDRSPACE_CPU_EXECUTE_ONLY = 1 << 3,
+	/** Stage 2: FEAT_S2FWB, and HCR_EL2.FWB will be set. */
+	ADDRSPACE_CPU_FWB = 1 << 4,
+	/** Stage 2: 16-bit VMIDs; VTCR_EL2.VS will be set. */
+	ADDRSPACE_CPU_VMID16 = 1 << 5,
+	/** G-stage: Svpbmt, enabled by menvcfg.PBMTE. */
+	ADDRSPACE_CPU_SVPBMT = 1 << 6,
+	/** G-stage: Svvptc: not-present entries do not stay in address-translation caches. */
+	ADDRSPACE_CPU_SVVPTC = 1 << 7,
 };
 
 struct addrspace_config {
@@ -75,174 +78,225 @@ struct addrspace {
 };
 
 /**
- * Makes an empty space. Allocates the root (kind ROOT) and nothing else; invalidates nothing: a
- * VMID or EPTP that was in use before is the embedder's to flush. Takes no lock.
- * @return 0; ADDRSPACE_EINVAL a null pointer, a hook missing, half of the lock or quota hooks, or
- * host_bits outside 32..52; ADDRSPACE_ERANGE gpa_bits or levels that the format does not have,
- * alone or together or with host_bits; ADDRSPACE_ENOTSUP a feature the format does not know;
- * ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT from allocating the root.
+ * Makes an empty space. Takes no lock.
+ *
+ * Allocates the root (kind ROOT) and nothing else. Invalidates nothing: a VMID or EPTP that was in
+ * use before is the embedder's to flush.
+ * @return 0, or with *as unusable:
+ *   ADDRSPACE_EINVAL   a null pointer, a required hook missing, half of the lock or quota hooks,
+ *                      host_bits outside 32..52
+ *   ADDRSPACE_ERANGE   gpa_bits or levels that the format does not have, alone, together, or with
+ *                      host_bits
+ *   ADDRSPACE_ENOTSUP  a feature that the format does not know, or LEAF_1G without LEAF_2M
+ *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating the root
  */
 int addrspace_init(struct addrspace *as, const struct addrspace_config *config);
 
 /**
- * Removes everything and gives every frame back, the root last. No CPU may enter the guest any
- * more. One invalidation of the whole space if anything was mapped. Afterwards only init is allowed
- * on it.
+ * Removes everything and gives every frame back, the root last. Exclusive lock.
+ *
+ * No CPU may enter the guest any more, and as must not be NULL. One invalidation of the whole space
+ * if anything was mapped. Afterwards only init is allowed on it.
  */
 void addrspace_destroy(struct addrspace *as);
 
 enum addrspace_map_flag {
-	ADDRSPACE_MAP_REPLACE =
-		1 << 0, /**< What stands in the range goes, in one step with the new mapping. */
-	ADDRSPACE_MAP_POPULATE = 1 << 1, /**< addrspace_map_alloc() only: all frames now. */
+	/** What stands in the range goes, in one step with the new mapping. */
+	ADDRSPACE_MAP_REPLACE = 1 << 0,
+	/** addrspace_map_alloc() only: all frames now. */
+	ADDRSPACE_MAP_POPULATE = 1 << 1,
 };
 
 /**
- * Maps [gpa, gpa + size) to host memory that the embedder owns at hpa, with the largest leaves that
- * alignment and the CPU allow. Different ranges may name the same host memory. Merges with
- * neighbours that are equal in everything.
+ * Maps [gpa, gpa + size) to host memory that the embedder owns at hpa. Exclusive lock.
+ *
+ * Takes the largest leaves that alignment and CPU allow. Different ranges may name the same host
+ * memory. Merges with neighbours that are equal in everything.
  *
  * Allocates tables and region nodes. Without REPLACE it invalidates nothing: on RISC-V without
  * Svvptc a CPU may keep a not-present entry and fault once more, which addrspace_handle_fault()
- * answers. With REPLACE, one invalidation if anything was mapped; other CPUs meet a hole meanwhile,
- * and their faults wait for the lock and are then "already resolved". Exclusive lock.
- * @return 0; ADDRSPACE_EINVAL misaligned, empty or wrapping, a null pointer, an unknown flag,
- * permission bit or memory type; ADDRSPACE_ERANGE outside the space, or host addresses wrapping or
- * above host_bits; ADDRSPACE_ENOTSUP permissions or a memory type that the format or CPU cannot
- * encode; ADDRSPACE_EEXIST a region stands there and REPLACE is not given; ADDRSPACE_ENOMEM,
- * ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT: nothing has changed.
+ * answers. With REPLACE, one invalidation if anything was mapped: the range is absent meanwhile
+ * (on Arm all of a leaf that its ends cut), and faults of other CPUs wait for the lock and are then
+ * "already resolved". A device's DMA cannot wait: do not replace what it uses.
+ * @return 0, or with nothing changed:
+ *   ADDRSPACE_EINVAL   misaligned, empty or wrapping, a null pointer, an unknown flag, permission
+ *                      bit or memory type
+ *   ADDRSPACE_ERANGE   outside the space; host addresses wrapping or above host_bits
+ *   ADDRSPACE_ENOTSUP  the format or CPU cannot encode these permissions or this memory type
+ *   ADDRSPACE_EEXIST   a region stands there, and REPLACE is not given
+ *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t hpa,
 			 const struct addrspace_attributes *attributes, unsigned flags);
 
 /**
- * Maps [gpa, gpa + size) to memory from the handler: each frame on the page's first fault, or all
- * now with POPULATE. Lazy: no table and no frame is allocated, whatever the size. Populated: a
- * frame for every page, zeroed unless the handler says otherwise, prepared, then published.
+ * Maps [gpa, gpa + size) to memory from the handler. Exclusive lock.
  *
- * Allocation, invalidation, lock and errors as addrspace_map_linear().
+ * Lazy, each frame on its page's first fault: no table and no frame is allocated, whatever the size.
+ * With POPULATE: a frame for every page, zeroed unless the handler says otherwise, prepared, then
+ * published.
+ *
+ * Allocation, invalidation and errors as addrspace_map_linear().
  */
 int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 			const struct addrspace_attributes *attributes, unsigned flags);
 
 /**
- * Removes [gpa, gpa + size) from the guest. Cannot fail if it takes whole regions or their ends and
- * cuts no large leaf.
+ * Removes [gpa, gpa + size) from the guest. Exclusive lock.
  *
- * Frames and tables go back to the handler after the one invalidation of the range has returned
- * (none if nothing was mapped). Holes are fine. Exclusive lock.
- * @return 0; ADDRSPACE_EINVAL misaligned, empty or wrapping; ADDRSPACE_ERANGE outside the space;
- *         ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT a hole needed a region node, or a
- * cut leaf its tables: nothing has changed.
+ * Cannot fail if it takes whole regions or their ends and cuts no large leaf. Holes are fine. Frames
+ * and tables go back to the handler after the one invalidation of the range has returned (none if
+ * nothing was mapped). On Arm the rest of a leaf that is cut is absent for a moment: faults of other
+ * CPUs wait for the lock and are then "already resolved"; a device's DMA cannot wait.
+ * @return 0, or with nothing changed:
+ *   ADDRSPACE_EINVAL  a null pointer; misaligned, empty or wrapping
+ *   ADDRSPACE_ERANGE  outside the space
+ *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  a hole inside one region needed a region
+ *                     node, or a cut leaf its tables
  */
 int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size);
 
 /**
- * Gives [gpa, gpa + size) other permissions: regions are split and merged as needed, leaves cut
- * exactly, frames kept (also with permissions 0: the leaves go, the frames stay). One invalidation
- * if any leaf changed. On Arm a cut leaf is absent for a moment: other CPUs' faults wait for the
- * lock and are then "already resolved". Exclusive lock.
- * @return 0; ADDRSPACE_EINVAL misaligned, empty or wrapping, an unknown permission bit;
- * ADDRSPACE_ERANGE outside the space; ADDRSPACE_ENOENT part of the range has no region;
- * ADDRSPACE_ENOTSUP the format or CPU cannot encode these permissions; ADDRSPACE_ENOMEM,
- * ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT: nothing has changed.
+ * Gives [gpa, gpa + size) other permissions. Exclusive lock.
+ *
+ * Regions are split and merged as needed, leaves cut exactly, frames kept: with permissions 0 the
+ * leaves become absent and the frames stay. Allocates region nodes and the tables of cut leaves. One
+ * invalidation if any leaf that was present changed. On Arm a leaf that is cut is absent for a moment,
+ * as in addrspace_unmap().
+ * @return 0, or with nothing changed:
+ *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping; an unknown permission bit
+ *   ADDRSPACE_ERANGE   outside the space
+ *   ADDRSPACE_ENOENT   part of the range has no region
+ *   ADDRSPACE_ENOTSUP  the format or CPU cannot encode these permissions
+ *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned permissions);
 
 /**
- * Fills the new frame while no CPU can reach the page: called between the invalidation and the
- * store that publishes the new frame, under the exclusive lock. Addresses are host-physical, one
- * page each.
+ * Fills the new frame while no CPU can reach the page: between the invalidation and the store that
+ * publishes the new frame, under the exclusive lock. Addresses are host-physical, one page each.
  */
 typedef void (*addrspace_copy_frame)(void *copy_ctx, uint64_t old_hpa, uint64_t new_hpa);
 
 /**
- * Moves one page to another frame: break, one invalidation, copy, prepare_frame, publish.
+ * Moves one page to another frame: break, one invalidation, copy, prepare_frame, publish. Exclusive
+ * lock.
  *
- * In an alloc region the space takes new_hpa over (it will be freed through the handler) and gives
- * the old frame back through the handler's free, charging and uncharging nothing. In a linear
- * region both frames stay the embedder's, and the page becomes a region of its own with another
- * offset. copy may be NULL if the frame is filled already. Allocates tables where a large leaf is
- * cut, region nodes in a linear region. Exclusive lock.
- * @return 0; ADDRSPACE_EINVAL misaligned; ADDRSPACE_ERANGE gpa outside the space, or new_hpa above
- * host_bits; ADDRSPACE_ENOENT no region there, or no frame yet; ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT,
- * ADDRSPACE_EFAULT: nothing has changed, and new_hpa stays the caller's.
+ * copy may be NULL if the frame is filled already. prepare_frame is called for memory, not where the
+ * region's type is ADDRSPACE_DEVICE. Where hardware tracks it, the page counts as dirty afterwards.
+ *
+ * In an alloc region the space takes new_hpa over (it will be freed through the handler), and gives
+ * the old frame back through the handler's free; no charge changes, and a page that is not part of a
+ * large leaf needs no memory. In a linear region both frames stay the embedder's, and the page becomes
+ * a region of its own with another offset: allocates region nodes, and tables where a large leaf is cut.
+ * @return 0, or with nothing changed and new_hpa still the caller's:
+ *   ADDRSPACE_EINVAL  a null pointer; misaligned; new_hpa is the page's frame already
+ *   ADDRSPACE_ERANGE  gpa outside the space, or new_hpa above host_bits
+ *   ADDRSPACE_ENOENT  no region there, or no frame yet
+ *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_replace_frame(struct addrspace *as, uint64_t gpa, uint64_t new_hpa,
 			    addrspace_copy_frame copy, void *copy_ctx);
 
-/** Removes every region. The root stays, so root register values stay good. One invalidation if
- * anything was mapped. Exclusive lock. */
+/**
+ * Removes every region. Exclusive lock.
+ *
+ * The root stays, so root register values stay good. One invalidation if anything was mapped. as must
+ * not be NULL.
+ */
 void addrspace_clear(struct addrspace *as);
 
 /**
- * Answers a nested page fault of the guest at gpa (any byte address) with the given access: a set
- * of enum addrspace_permission, since hardware may report several. It walks first, so a leaf that
- * allows the access is "already resolved" whatever the region says; it is idempotent.
+ * Answers a nested page fault of the guest. Shared lock.
+ *
+ * gpa is any byte address; access is a set of enum addrspace_permission, since hardware may report
+ * several. It walks first, so a leaf that allows the access is "already resolved" whatever the region
+ * says; it is idempotent.
  *
  * May allocate one guest frame and the tables above it; gives back what it took if another CPU was
- * faster. Invalidates on this CPU only, and only on formats whose CPU may cache not-present
- * entries. Shared lock. region, if not NULL, receives a copy of the region for every outcome of a
- * fault on one, else is zeroed.
- * @return an enum addrspace_fault; ADDRSPACE_EINVAL access is 0 or has unknown bits;
- *         ADDRSPACE_EFAULT the handler handed out an unusable frame (it was given back).
+ * faster. Invalidates on this CPU only, and only on formats whose CPU may cache not-present entries.
+ * region, if not NULL, receives a copy of the region for every outcome of a fault on one, else zeroes.
+ * @return an enum addrspace_fault, or:
+ *   ADDRSPACE_EINVAL  as is NULL; access is 0 or has unknown bits
+ *   ADDRSPACE_EFAULT  the handler handed out an unusable frame (it was given back)
  */
 int addrspace_handle_fault(struct addrspace *as, uint64_t gpa, unsigned access,
 			   struct addrspace_region *region);
 
 /**
- * Translates by walking the table only: the cheapest answer; remaining is 0. Any byte address.
- * Shared lock.
- * @return 0; ADDRSPACE_EINVAL a null pointer; ADDRSPACE_ERANGE outside the space; ADDRSPACE_ENOENT
- * no accessible leaf (a lazy page not faulted in, or permissions 0).
+ * Translates by walking the table only: the cheapest answer; remaining is 0. Any byte address. Shared
+ * lock.
+ * @return 0, or:
+ *   ADDRSPACE_EINVAL  a null pointer
+ *   ADDRSPACE_ERANGE  outside the space
+ *   ADDRSPACE_ENOENT  no accessible leaf: a lazy page not faulted in, or permissions 0
  */
 int addrspace_walk(struct addrspace *as, uint64_t gpa, struct addrspace_translation *translation);
 
-/** Translates and tells how many bytes from gpa on lie in both its leaf and its region. Lock and
- * errors as addrspace_walk(). */
+/**
+ * Translates, and tells how many bytes from gpa on lie in both its leaf and its region. Shared lock;
+ * errors as addrspace_walk().
+ */
 int addrspace_translate(struct addrspace *as, uint64_t gpa,
 			struct addrspace_translation *translation);
 
 /**
  * Copies the region that contains gpa (any byte address). O(log n). Shared lock.
- * @return 0; ADDRSPACE_EINVAL a null pointer; ADDRSPACE_ERANGE outside the space; ADDRSPACE_ENOENT
- * none.
+ * @return 0, or:
+ *   ADDRSPACE_EINVAL  a null pointer
+ *   ADDRSPACE_ERANGE  outside the space
+ *   ADDRSPACE_ENOENT  none
  */
 int addrspace_find_region(struct addrspace *as, uint64_t gpa, struct addrspace_region *region);
 
 /**
- * Copies the first region that ends above gpa (any byte address). To iterate, start at 0 and go on
- * from gpa + size of the last one. O(log n). Shared lock.
- * @return 0; ADDRSPACE_EINVAL a null pointer; ADDRSPACE_ENOENT there is none.
+ * Copies the first region that ends above gpa (any byte address). O(log n). Shared lock.
+ *
+ * To iterate, start at 0 and go on from gpa + size of the last one.
+ * @return 0, or:
+ *   ADDRSPACE_EINVAL  a null pointer
+ *   ADDRSPACE_ENOENT  there is none
  */
 int addrspace_next_region(struct addrspace *as, uint64_t gpa, struct addrspace_region *region);
 
 /**
- * Finds the lowest gpa >= hint, a multiple of alignment, such that [gpa, gpa + size) holds no
- * region and ends at or below limit. alignment is a power of two of at least a page; hint need not
- * be aligned; limit 0 means the end of the space. O(log n) in the number of regions for alignments
- * up to the gaps' own. Shared lock.
- * @return 0; ADDRSPACE_EINVAL a null pointer, size 0 or misaligned, alignment not a power of two or
- * below a page; ADDRSPACE_ERANGE limit above the space; ADDRSPACE_ENOSPC none.
+ * Finds the lowest gpa >= hint, a multiple of alignment, such that [gpa, gpa + size) holds no region
+ * and ends at or below limit. Shared lock.
+ *
+ * alignment is a power of two of at least a page; hint need not be aligned; limit 0 means the end of
+ * the space. O(log n) in the number of regions, unless gaps are large enough but not aligned so.
+ * @return 0, or:
+ *   ADDRSPACE_EINVAL  a null pointer; size 0 or misaligned; alignment no power of two or below a page
+ *   ADDRSPACE_ERANGE  limit above the space
+ *   ADDRSPACE_ENOSPC  none
  */
 int addrspace_find_gap(struct addrspace *as, uint64_t hint, uint64_t size, uint64_t alignment,
 		       uint64_t limit, uint64_t *gpa);
 
-/** Tells whether every byte of [gpa, gpa + size) lies in some region. False for an empty or
- * wrapping range. Shared lock. */
+/**
+ * Tells whether every byte of [gpa, gpa + size) lies in some region. Shared lock.
+ *
+ * False for an empty or wrapping range, and for a NULL space.
+ */
 bool addrspace_contains_range(struct addrspace *as, uint64_t gpa, uint64_t size);
 
 /**
- * Copies a run of leaves: it begins with the leaf that contains gpa, or else with the first one
- * above, and goes on while leaves of one size are contiguous in guest and host, with equal
- * attributes. To iterate, start at 0 and go on from gpa + size. Leaves without permissions are runs
- * too. Shared lock.
- * @return 0; ADDRSPACE_EINVAL a null pointer; ADDRSPACE_ENOENT there is none.
+ * Copies a run of leaves: it begins with the leaf that contains gpa, or else with the first one above,
+ * and goes on while leaves of one size are contiguous in guest and host, with equal attributes. Shared
+ * lock.
+ *
+ * To iterate, start at 0 and go on from gpa + size. Leaves without permissions are runs too.
+ * @return 0, or:
+ *   ADDRSPACE_EINVAL  a null pointer
+ *   ADDRSPACE_ENOENT  there is none
  */
 int addrspace_next_run(struct addrspace *as, uint64_t gpa, struct addrspace_run *run);
 
-/** Counts leaves, tables, frames and regions by walking all tables: time grows with the number of
- * tables. Shared lock. */
+/**
+ * Counts leaves, tables, frames and regions by walking all tables: time grows with their number. Shared
+ * lock.
+ * @return 0, or ADDRSPACE_EINVAL: a null pointer.
+ */
 int addrspace_statistics(struct addrspace *as, struct addrspace_statistics *statistics);
 
 /** Receives one line of text, NUL-terminated, without a newline. */
@@ -251,15 +305,19 @@ typedef void (*addrspace_print)(void *print_ctx, const char *line);
 /**
  * Prints regions, and below each the runs of leaves that back it, one line each. Shared lock, held
  * while printing.
- * @return 0; ADDRSPACE_EINVAL a null pointer.
+ * @return 0, or ADDRSPACE_EINVAL: a null pointer.
  */
 int addrspace_dump(struct addrspace *as, addrspace_print print, void *print_ctx);
 
 /**
- * Checks regions (order, overlap, merging, the set's own shape) against tables (each leaf in a
- * region, with its address and attributes; no leaf missing where one must be; no empty table) and
- * tables against the format's rules. Shared lock.
- * @return 0; ADDRSPACE_EFAULT: *defect (may be NULL) describes the first defect.
+ * Checks regions against tables, and tables against the format's rules. Shared lock.
+ *
+ * Regions: order, overlap, merging, the set's own shape. Tables: each leaf in a region, with its address
+ * and attributes; no leaf missing where one must be; no empty table; no bit that nobody sets; the
+ * handler's two address translations against each other.
+ * @return 0, or:
+ *   ADDRSPACE_EINVAL  as is NULL
+ *   ADDRSPACE_EFAULT  *defect (may be NULL) describes the first defect
  */
 int addrspace_verify(struct addrspace *as, struct addrspace_defect *defect);
 

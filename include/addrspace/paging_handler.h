@@ -47,86 +47,84 @@ enum addrspace_scope {
 
 /** What must no longer be used when invalidate returns. */
 struct addrspace_invalidation {
-	uint64_t gpa;        /**< First byte; aligned to 4 KiB. */
-	uint64_t size;       /**< Bytes; widened to whole leaves where leaves were cut. */
-	uint64_t stride;     /**< No live leaf in the range was smaller: 4 KiB, 2 MiB or 1 GiB. One
-				operation by address for each stride is enough. */
-	bool tables_changed; /**< A non-leaf entry changed or went: invalidation of leaves by
-				address is not enough. */
+	uint64_t gpa;  /**< First byte; aligned to 4 KiB. */
+	uint64_t size; /**< Bytes; widened to whole leaves where leaves were cut. */
+	uint64_t
+		stride; /**< No leaf in the range that was live was smaller: 4 KiB, 2 MiB or 1 GiB. */
+	/**
+	 * A non-leaf entry on the way to the range changed or went: invalidation of leaves by address
+	 * is not enough. What the entry's table spans outside of the range was empty.
+	 */
+	bool tables_changed;
 	enum addrspace_scope scope;
 };
 
 /**
  * What the embedding hypervisor supplies: a constant vtable that outlives every space that uses it.
  *
- * Each hook gets the space's handler_ctx first. No hook may call back into the same space. "Locked"
- * below says which of the space's locks the library holds; hooks other than the lock hooks must not
- * take them. Hooks that are not marked optional must not be NULL.
+ * Each hook gets the space's handler_ctx first. No hook may call back into the same space, nor take
+ * its lock. "Locked" says which of the space's locks the library holds meanwhile: shared hooks may run
+ * on several CPUs at once. Hooks may sleep only if the locks may. Those not marked optional must not be
+ * NULL.
  */
 struct paging_handler {
 	/**
-	 * Takes 4096 << request->order bytes of naturally aligned host-physical memory; returns
-	 * false when there is none (or when the embedder wants the call to fail with
-	 * ADDRSPACE_ENOMEM). Locked shared (a fault, possibly on several CPUs at once) or
-	 * exclusive, or not at all (init). Must not sleep unless the locks may.
+	 * Takes 4096 << request->order bytes of naturally aligned host-physical memory. False: there is
+	 * none, and the call fails with ADDRSPACE_ENOMEM. frame->contents is set to DIRTY before.
+	 * Locked shared (a fault), exclusive, or not at all (init).
 	 */
 	bool (*allocate)(void *ctx, const struct addrspace_frame_request *request,
 			 struct addrspace_frame *frame);
 	/**
-	 * Takes back a run, or any naturally aligned piece of a run that was allocated whole;
-	 * request describes the piece. No CPU can reach it any more. A guest frame may hold the
-	 * guest's secrets. Locked as allocate.
+	 * Takes back a run, or any naturally aligned piece of a run that was allocated whole; request
+	 * describes the piece. No CPU can reach it any more. A guest frame may hold the guest's secrets.
+	 * Locked as allocate.
 	 */
 	void (*free)(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa);
 	/**
-	 * Where the CPU can read and write a frame that allocate gave out; hpa is page-aligned.
-	 * Pure: same answer each time. Optional: NULL says that the virtual address is hpa +
-	 * direct_map_offset (faster: no indirect call while walking).
+	 * Where the CPU reads and writes a frame that allocate gave out; hpa is page-aligned. Pure.
+	 * Optional: NULL says that the virtual address is hpa + direct_map_offset (faster: no indirect
+	 * call while walking). Locked in any way, or not at all.
 	 */
 	void *(*physical_to_virtual)(void *ctx, uint64_t hpa);
-	/** With physical_to_virtual NULL: virtual = hpa + direct_map_offset, modulo 2^64. Else
-	 * unused. */
+	/** With physical_to_virtual NULL: virtual = hpa + direct_map_offset, modulo 2^64. */
 	uint64_t direct_map_offset;
-	/** The inverse for any address above. Optional: addrspace_verify() checks both directions
-	 * against each other. */
+	/** The inverse. Optional: addrspace_verify() holds the two against each other. */
 	uint64_t (*virtual_to_physical)(void *ctx, const void *address);
 	/**
-	 * Makes the contents of guest data visible to an observer that misses this CPU's caches,
-	 * after the frame was filled and before the store that publishes it: on Arm, clean to the
-	 * point of coherency without FWB, instruction cache without DIC (Arm ARM D7.5, B2.7.4).
-	 * Optional. size is in bytes.
+	 * Makes the contents of guest memory visible to an observer that misses this CPU's caches, after
+	 * the frame was filled and before the store that publishes it: on Arm, clean to the point of
+	 * coherency without FWB, invalidate the instruction cache without DIC (Arm ARM D7.5, B2.7.4).
+	 * size is in bytes. Optional. Locked shared (a fault) or exclusive.
 	 */
 	void (*prepare_frame)(void *ctx, uint64_t hpa, uint64_t size);
 	/**
-	 * Cleans stores to tables for a walker that does not snoop (an IOMMU that shares the
-	 * table): [entries, entries + size) of host-virtual memory, before a table is linked and
-	 * after live entries changed. Optional.
+	 * Cleans stores to tables for a walker that does not snoop (an IOMMU that shares the table):
+	 * size bytes of host-virtual memory at entries, before a table is linked and after live entries
+	 * changed. Optional. Locked shared (a fault), exclusive, or not at all (init).
 	 */
 	void (*sync_table)(void *ctx, const void *entries, size_t size);
 	/**
 	 * Returns when no CPU in scope can use what the range's old entries said.
 	 *
-	 * Scope ALL_CPUS comes under the exclusive lock: wait only for CPUs that are inside the
-	 * guest. A CPU in the hypervisor may be spinning for this very lock: mark it, and let it
-	 * flush before its next entry. Scope THIS_CPU comes from a fault, under the shared lock.
-	 * The stores to the tables are done, but the barrier that the instruction needs is the
-	 * hook's (Arm: DSB ISHST first).
+	 * ALL_CPUS comes under the exclusive lock: wait only for CPUs that are inside the guest. A CPU in
+	 * the hypervisor may be spinning for this very lock: mark it, and let it flush before its next
+	 * entry. THIS_CPU comes from a fault, under the shared lock. The stores to the tables are done;
+	 * the barrier that the instructions need is the hook's (Arm: DSB ISHST first).
 	 */
 	void (*invalidate)(void *ctx, const struct addrspace_invalidation *invalidation);
-	/** The space's reader-writer lock. Optional, all four or none; with none the caller
-	 * serialises every call. */
+	/** The space's reader-writer lock. Optional, all four or none: then the caller serialises. */
 	void (*lock_shared)(void *ctx);
 	void (*unlock_shared)(void *ctx);
 	void (*lock_exclusive)(void *ctx);
 	void (*unlock_exclusive)(void *ctx);
 	/**
 	 * Charges frames of 4 KiB before they are allocated; false refuses with ADDRSPACE_EDQUOT.
-	 * Populating a range charges the whole range at once. Optional, both or none; locked as
-	 * allocate.
+	 * Populating a range charges the whole range at once; replacing one charges the new frames before
+	 * the old are uncharged. Optional, both or none; locked as allocate.
 	 */
 	bool (*charge)(void *ctx, enum addrspace_frame_kind kind, uint64_t frames);
-	/** Takes a charge back: when frames were freed, or when what was charged could not be had.
-	 */
+	/** Takes a charge back: frames were freed, or what was charged could not be had. */
 	void (*uncharge)(void *ctx, enum addrspace_frame_kind kind, uint64_t frames);
 };
 

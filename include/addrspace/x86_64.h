@@ -22,7 +22,7 @@ struct addrspace_ept_registers {
 
 /**
  * Computes the register values for the space's root. Constant from init to destroy.
- * @return 0; ADDRSPACE_EINVAL a null pointer or a space of another format.
+ * @return 0, or ADDRSPACE_EINVAL: a null pointer, or a space of another format.
  */
 int addrspace_ept_registers(const struct addrspace *as, struct addrspace_ept_registers *registers);
 

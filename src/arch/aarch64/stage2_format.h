@@ -96,6 +96,12 @@ static inline uint64_t stage2_leaf(uint32_t cpu_features, unsigned level, unsign
 	return stage2_with_permissions(cpu_features, leaf, permissions);
 }
 
+static inline uint64_t stage2_with_dirty(uint64_t leaf)
+{
+	leaf |= S2_ACCESSED | S2_SOFTWARE_DIRTY;
+	return leaf & S2_DBM ? leaf | S2_WRITE : leaf;
+}
+
 static inline uint64_t stage2_split(uint64_t leaf, unsigned level)
 {
 	return level == 1 ? leaf | S2_TABLE_OR_PAGE : leaf;
@@ -181,6 +187,7 @@ static const struct entry_format stage2_entry_format = {
 	.is_table = stage2_is_table,
 	.leaf = stage2_leaf,
 	.with_permissions = stage2_with_permissions,
+	.with_dirty = stage2_with_dirty,
 	.split = stage2_split,
 	.permissions = stage2_permissions,
 	.memory_type = stage2_memory_type,

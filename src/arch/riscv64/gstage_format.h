@@ -72,6 +72,11 @@ static inline uint64_t gstage_leaf(uint32_t cpu_features, unsigned level, unsign
 	return gstage_with_permissions(cpu_features, leaf, permissions);
 }
 
+static inline uint64_t gstage_with_dirty(uint64_t leaf)
+{
+	return leaf | GS_ACCESSED | GS_DIRTY;
+}
+
 static inline uint64_t gstage_split(uint64_t leaf, unsigned level)
 {
 	(void)level;
@@ -148,6 +153,7 @@ static const struct entry_format gstage_entry_format = {
 	.is_table = gstage_is_table,
 	.leaf = gstage_leaf,
 	.with_permissions = gstage_with_permissions,
+	.with_dirty = gstage_with_dirty,
 	.split = gstage_split,
 	.permissions = gstage_permissions,
 	.memory_type = gstage_memory_type,

@@ -18,7 +18,8 @@
 #define EPT_SOFTWARE_DEAD    (UINT64_C(1) << 53)
 #define EPT_SOFTWARE_PENDING (UINT64_C(1) << 54)
 #define EPT_SOFTWARE_PARKED                                                                        \
-	(UINT64_C(1) << 55) /* a leaf of zeroes at hpa 0 must not look empty                       \
+	(UINT64_C(1)                                                                               \
+	 << 55) /* a leaf of zeroes at hpa 0 must not look empty                       \
 			     */
 
 _Static_assert((int)ADDRSPACE_READ == 1 && (int)ADDRSPACE_WRITE == 2 && (int)ADDRSPACE_EXECUTE == 4,
@@ -69,6 +70,11 @@ static inline uint64_t ept_leaf(uint32_t cpu_features, unsigned level, unsigned 
 	return ept_with_permissions(cpu_features,
 				    ept_type_bits(memory_type) | (level > 0 ? EPT_LARGE : 0),
 				    permissions);
+}
+
+static inline uint64_t ept_with_dirty(uint64_t leaf)
+{
+	return leaf | EPT_ACCESSED | EPT_DIRTY;
 }
 
 static inline uint64_t ept_split(uint64_t leaf, unsigned level)
@@ -153,6 +159,7 @@ static const struct entry_format ept_entry_format = {
 	.is_table = ept_is_table,
 	.leaf = ept_leaf,
 	.with_permissions = ept_with_permissions,
+	.with_dirty = ept_with_dirty,
 	.split = ept_split,
 	.permissions = ept_permissions,
 	.memory_type = ept_memory_type,
