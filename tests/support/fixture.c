@@ -127,6 +127,29 @@ int fixture_teardown(void **state)
 	return 0;
 }
 
+int fixture_setup_linear(void **state)
+{
+	int result = fixture_setup(state);
+	struct fixture *fixture = *state;
+
+	fake_machine_register_linear(&fixture->machine, FIXTURE_LINEAR, UINT64_C(8) << 30);
+	return result;
+}
+
+void fixture_map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size)
+{
+	assert_int_equal(
+		addrspace_map_linear(&fixture->as, gpa, size, FIXTURE_LINEAR + gpa, &fixture_rw, 0),
+		0);
+}
+
+void fixture_populate(struct fixture *fixture, uint64_t gpa, uint64_t size)
+{
+	assert_int_equal(
+		addrspace_map_alloc(&fixture->as, gpa, size, &fixture_rw, ADDRSPACE_MAP_POPULATE),
+		0);
+}
+
 int fixture_guest(struct fixture *fixture, unsigned cpu, uint64_t gpa, unsigned access)
 {
 	unsigned was = fixture->machine.current_cpu;

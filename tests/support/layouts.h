@@ -80,6 +80,15 @@ extern struct addrspace_attributes fixture_rwx;
 extern const struct addrspace_attributes fixture_rw;
 extern const struct addrspace_attributes fixture_ro;
 
+/** 8 GiB of host memory outside the arena, 1 GiB aligned, for linear regions. */
+#define FIXTURE_LINEAR UINT64_C(0x80000000)
+/** fixture_setup(), and FIXTURE_LINEAR registered. */
+int fixture_setup_linear(void **state);
+/** Maps [gpa, gpa + size), readable and writable, to FIXTURE_LINEAR + gpa. */
+void fixture_map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size);
+/** Maps [gpa, gpa + size), readable and writable, with a frame for every page. */
+void fixture_populate(struct fixture *fixture, uint64_t gpa, uint64_t size);
+
 /** The guest accesses gpa on this CPU and the hypervisor answers its faults, until it hits.
  * @return ADDRSPACE_FAULT_RESOLVED, or the outcome that ended it (denied, not backed, ...), or a
  * negative error. Not making progress is a failure. */

@@ -5,16 +5,7 @@
 #define PAGE   FAKE_PAGE_SIZE
 #define MIB    (UINT64_C(1) << 20)
 #define GIB    (UINT64_C(1) << 30)
-#define LINEAR UINT64_C(0x80000000) /* registered host memory, 1 GiB aligned */
-
-static int linear_setup(void **state)
-{
-	int result = fixture_setup(state);
-	struct fixture *fixture = *state;
-
-	fake_machine_register_linear(&fixture->machine, LINEAR, 8 * GIB);
-	return result;
-}
+#define LINEAR FIXTURE_LINEAR
 
 static void map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size, uint64_t hpa,
 		       unsigned flags)
@@ -468,7 +459,8 @@ static void replace_over_several_regions_and_holes_takes_them_all(void **state)
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_GUEST], 0);
 }
 
-#define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
+#define LINEAR_TEST(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_linear, fixture_teardown)
 
 int main(void)
 {

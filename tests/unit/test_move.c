@@ -4,23 +4,7 @@
 
 #define PAGE   FAKE_PAGE_SIZE
 #define MIB    (UINT64_C(1) << 20)
-#define LINEAR UINT64_C(0x80000000)
-
-static int linear_setup(void **state)
-{
-	int result = fixture_setup(state);
-	struct fixture *fixture = *state;
-
-	fake_machine_register_linear(&fixture->machine, LINEAR, UINT64_C(1) << 30);
-	return result;
-}
-
-static void populate(struct fixture *fixture, uint64_t gpa, uint64_t size)
-{
-	assert_int_equal(
-		addrspace_map_alloc(&fixture->as, gpa, size, &fixture_rw, ADDRSPACE_MAP_POPULATE),
-		0);
-}
+#define LINEAR FIXTURE_LINEAR
 
 /** Moves a page of an alloc region to a frame of the test's, contents and all. */
 static uint64_t move(struct fixture *fixture, uint64_t gpa)
@@ -39,7 +23,7 @@ static void moved_page_keeps_contents_and_attributes_and_frees_its_old_frame(voi
 	struct fixture *fixture = *state;
 	uint64_t hpa;
 
-	populate(fixture, 0, 3 * PAGE);
+	fixture_populate(fixture, 0, 3 * PAGE);
 	fixture_warm(fixture, PAGE, ADDRSPACE_WRITE);
 	hpa = move(fixture, PAGE);
 	fixture_assert_mapped(fixture, PAGE, hpa, PAGE, 3);
@@ -56,7 +40,7 @@ static void move_invalidates_once_and_only_the_page(void **state)
 	struct fixture *fixture = *state;
 	const struct addrspace_invalidation *invalidation;
 
-	populate(fixture, 0, 3 * PAGE);
+	fixture_populate(fixture, 0, 3 * PAGE);
 	move(fixture, PAGE);
 	assert_int_equal(fixture->machine.counters.invalidate, 1);
 	invalidation = fake_machine_invalidation(&fixture->machine, 0);
@@ -69,7 +53,7 @@ static void move_of_a_page_needs_no_memory(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, 0, 3 * PAGE);
+	fixture_populate(fixture, 0, 3 * PAGE);
 	fixture->machine.fail_at = 1;
 	move(fixture, PAGE);
 	assert_int_equal(fixture->machine.fail_at, 1);
@@ -105,7 +89,7 @@ static void contents_are_copied_while_no_cpu_can_reach_the_page(void **state)
 	struct copy_watch watch = {.fixture = fixture, .gpa = PAGE};
 	uint64_t hpa;
 
-	populate(fixture, 0, 3 * PAGE);
+	fixture_populate(fixture, 0, 3 * PAGE);
 	fixture_warm(fixture, PAGE, ADDRSPACE_WRITE);
 	hpa = fake_machine_lend(&fixture->machine, 0);
 	assert_int_equal(addrspace_replace_frame(&fixture->as, PAGE, hpa, watch_copy, &watch), 0);
@@ -131,7 +115,7 @@ static void move_onto_the_same_frame_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, 0, PAGE);
+	fixture_populate(fixture, 0, PAGE);
 	assert_int_equal(
 		addrspace_replace_frame(&fixture->as, 0, fixture_hpa(fixture, 0), NULL, NULL),
 		ADDRSPACE_EINVAL);
@@ -169,7 +153,7 @@ static void hidden_page_can_be_moved_and_stays_hidden(void **state)
 	struct fixture *fixture = *state;
 	uint64_t hpa;
 
-	populate(fixture, 0, 2 * PAGE);
+	fixture_populate(fixture, 0, 2 * PAGE);
 	fixture_warm(fixture, 0, ADDRSPACE_WRITE);
 	assert_int_equal(addrspace_protect(&fixture->as, 0, PAGE, 0), 0);
 	hpa = move(fixture, 0);
@@ -185,7 +169,7 @@ static void moved_page_counts_as_dirty_where_hardware_tracks_it(void **state)
 	struct fixture *fixture = *state;
 	struct addrspace_translation translation;
 
-	populate(fixture, 0, 2 * PAGE);
+	fixture_populate(fixture, 0, 2 * PAGE);
 	fixture_warm(fixture, PAGE, ADDRSPACE_WRITE);
 	move(fixture, PAGE);
 	assert_int_equal(addrspace_walk(&fixture->as, PAGE, &translation), 0);
@@ -217,7 +201,7 @@ static void charges_pass_from_the_old_frame_to_the_new_one(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, 0, 2 * PAGE);
+	fixture_populate(fixture, 0, 2 * PAGE);
 	fixture->machine.counters.charge = 0;
 	fixture->machine.counters.uncharge = 0;
 	move(fixture, 0);
@@ -225,7 +209,8 @@ static void charges_pass_from_the_old_frame_to_the_new_one(void **state)
 	assert_int_equal(fixture->machine.counters.uncharge, 0);
 }
 
-#define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
+#define LINEAR_TEST(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_linear, fixture_teardown)
 
 int main(void)
 {

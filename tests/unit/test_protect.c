@@ -6,30 +6,8 @@
 #define PAGE   FAKE_PAGE_SIZE
 #define MIB    (UINT64_C(1) << 20)
 #define GIB    (UINT64_C(1) << 30)
-#define LINEAR UINT64_C(0x80000000)
+#define LINEAR FIXTURE_LINEAR
 #define RW     (ADDRSPACE_READ | ADDRSPACE_WRITE)
-
-static int linear_setup(void **state)
-{
-	int result = fixture_setup(state);
-	struct fixture *fixture = *state;
-
-	fake_machine_register_linear(&fixture->machine, LINEAR, 8 * GIB);
-	return result;
-}
-
-static void map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size)
-{
-	assert_int_equal(
-		addrspace_map_linear(&fixture->as, gpa, size, LINEAR + gpa, &fixture_rw, 0), 0);
-}
-
-static void populate(struct fixture *fixture, uint64_t gpa, uint64_t size)
-{
-	assert_int_equal(
-		addrspace_map_alloc(&fixture->as, gpa, size, &fixture_rw, ADDRSPACE_MAP_POPULATE),
-		0);
-}
 
 static void protect(struct fixture *fixture, uint64_t gpa, uint64_t size, unsigned permissions)
 {
@@ -56,7 +34,7 @@ static void write_permission_can_be_taken_and_given_back(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, 0, 4 * PAGE);
+	fixture_populate(fixture, 0, 4 * PAGE);
 	fixture_warm(fixture, PAGE, ADDRSPACE_WRITE);
 	protect(fixture, 0, 4 * PAGE, ADDRSPACE_READ);
 	assert_int_equal(fixture_guest(fixture, 0, PAGE, ADDRSPACE_WRITE), ADDRSPACE_FAULT_DENIED);
@@ -71,7 +49,7 @@ static void one_invalidation_and_none_if_nothing_is_mapped_or_changes(void **sta
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, GIB);
+	fixture_map_linear(fixture, 0, GIB);
 	protect(fixture, PAGE, GIB - 2 * PAGE, ADDRSPACE_READ);
 	assert_int_equal(fixture->machine.counters.invalidate, 1);
 	protect(fixture, PAGE, GIB - 2 * PAGE, ADDRSPACE_READ);
@@ -86,7 +64,7 @@ static void part_of_a_region_becomes_a_region_and_merges_back(void **state)
 	struct fixture *fixture = *state;
 	struct addrspace_region region;
 
-	populate(fixture, 0, 8 * PAGE);
+	fixture_populate(fixture, 0, 8 * PAGE);
 	protect(fixture, 2 * PAGE, 3 * PAGE, ADDRSPACE_READ);
 	assert_int_equal(region_count(fixture), 3);
 	assert_int_equal(addrspace_find_region(&fixture->as, 3 * PAGE, &region), 0);
@@ -104,8 +82,8 @@ static void range_over_several_regions_changes_them_all(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, 0, 4 * PAGE);
-	map_linear(fixture, 4 * PAGE, 4 * PAGE);
+	fixture_populate(fixture, 0, 4 * PAGE);
+	fixture_map_linear(fixture, 4 * PAGE, 4 * PAGE);
 	assert_int_equal(addrspace_map_alloc(&fixture->as, 8 * PAGE, 4 * PAGE, &fixture_ro, 0), 0);
 	assert_int_equal(addrspace_map_alloc(&fixture->as, 12 * PAGE, 4 * PAGE, &fixture_rw, 0), 0);
 	protect(fixture, PAGE, 13 * PAGE, ADDRSPACE_READ);
@@ -123,8 +101,8 @@ static void hole_in_the_range_is_an_error_and_changes_nothing(void **state)
 	struct fixture *fixture = *state;
 	struct fake_snapshot before;
 
-	populate(fixture, 0, 2 * PAGE);
-	populate(fixture, 3 * PAGE, PAGE);
+	fixture_populate(fixture, 0, 2 * PAGE);
+	fixture_populate(fixture, 3 * PAGE, PAGE);
 	fake_machine_snapshot(&fixture->machine, &fixture->as, &before);
 	assert_int_equal(addrspace_protect(&fixture->as, 0, 4 * PAGE, ADDRSPACE_READ),
 			 ADDRSPACE_ENOENT);
@@ -142,7 +120,7 @@ static void part_of_a_large_leaf_is_protected_exactly(void **state)
 		uint64_t base = (2 + 2 * i) * MIB;
 		uint64_t page = base + firsts[i] * PAGE;
 
-		map_linear(fixture, base, 2 * MIB);
+		fixture_map_linear(fixture, base, 2 * MIB);
 		fixture_warm(fixture, base + 77 * PAGE, ADDRSPACE_WRITE);
 		protect(fixture, page, PAGE, ADDRSPACE_READ);
 		fixture_check(fixture);
@@ -156,7 +134,7 @@ static void both_ends_of_a_1_gib_leaf_are_cut_exactly(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, GIB, GIB);
+	fixture_map_linear(fixture, GIB, GIB);
 	fixture_warm(fixture, GIB + 5 * MIB, ADDRSPACE_WRITE);
 	protect(fixture, GIB + 5 * MIB, 100 * MIB + PAGE, ADDRSPACE_READ);
 	assert_int_equal(seen_at(fixture, GIB + 5 * MIB - 1).permissions, RW);
@@ -175,7 +153,7 @@ static void neighbours_of_a_cut_stay_accessible_where_no_break_is_needed(void **
 
 	if (fixture->machine.geometry.walker->break_before_make)
 		return;
-	map_linear(fixture, 2 * MIB, 2 * MIB);
+	fixture_map_linear(fixture, 2 * MIB, 2 * MIB);
 	fake_machine_add_hot(&fixture->machine, 3 * MIB, ADDRSPACE_READ | ADDRSPACE_WRITE);
 	fixture_warm(fixture, 3 * MIB, ADDRSPACE_WRITE);
 	faults = fixture->machine.counters.hot_faults;
@@ -188,7 +166,7 @@ static void no_permissions_hide_the_page_and_keep_its_frame(void **state)
 	struct fixture *fixture = *state;
 	uint64_t hpa;
 
-	populate(fixture, 0, 3 * PAGE);
+	fixture_populate(fixture, 0, 3 * PAGE);
 	fixture_warm(fixture, PAGE, ADDRSPACE_WRITE);
 	hpa = fixture_hpa(fixture, PAGE);
 	protect(fixture, PAGE, PAGE, 0);
@@ -206,7 +184,7 @@ static void page_without_permissions_is_freed_by_unmap(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, 0, 3 * PAGE);
+	fixture_populate(fixture, 0, 3 * PAGE);
 	protect(fixture, 0, 3 * PAGE, 0);
 	assert_int_equal(addrspace_unmap(&fixture->as, 0, 3 * PAGE), 0);
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_GUEST], 0);
@@ -217,7 +195,7 @@ static void part_of_a_large_leaf_can_lose_and_regain_all_permissions(void **stat
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, 4 * MIB);
+	fixture_map_linear(fixture, 0, 4 * MIB);
 	protect(fixture, 0, 4 * MIB, 0);
 	fixture_assert_not_mapped(fixture, MIB);
 	protect(fixture, MIB, 2 * MIB, RW);
@@ -253,7 +231,7 @@ static void fresh_leaves_are_clean_where_hardware_tracks_them(void **state)
 	struct fixture *fixture = *state;
 	struct addrspace_translation translation;
 
-	populate(fixture, 0, PAGE);
+	fixture_populate(fixture, 0, PAGE);
 	assert_int_equal(addrspace_walk(&fixture->as, 0, &translation), 0);
 	assert_int_equal(translation.accessed, !has_hardware_ad(fixture));
 	assert_int_equal(translation.dirty, !has_hardware_ad(fixture));
@@ -273,7 +251,7 @@ static void dirty_page_stays_dirty_through_protect(void **state)
 
 	if (!has_hardware_ad(fixture))
 		return;
-	populate(fixture, 0, 2 * PAGE);
+	fixture_populate(fixture, 0, 2 * PAGE);
 	fixture_warm(fixture, 0, ADDRSPACE_WRITE);
 	protect(fixture, 0, 2 * PAGE, ADDRSPACE_READ);
 	assert_int_equal(addrspace_walk(&fixture->as, 0, &translation), 0);
@@ -305,7 +283,7 @@ static void dirty_bit_set_during_a_split_is_not_lost(void **state)
 
 	if (!has_hardware_ad(fixture))
 		return;
-	map_linear(fixture, 2 * MIB, 2 * MIB);
+	fixture_map_linear(fixture, 2 * MIB, 2 * MIB);
 	fixture->machine.interlude = write_late;
 	protect(fixture, 2 * MIB, PAGE, ADDRSPACE_READ);
 	fixture->machine.interlude = NULL;
@@ -313,7 +291,8 @@ static void dirty_bit_set_during_a_split_is_not_lost(void **state)
 	assert_true(translation.dirty);
 }
 
-#define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
+#define LINEAR_TEST(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_linear, fixture_teardown)
 
 int main(void)
 {

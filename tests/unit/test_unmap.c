@@ -6,29 +6,7 @@
 #define PAGE   FAKE_PAGE_SIZE
 #define MIB    (UINT64_C(1) << 20)
 #define GIB    (UINT64_C(1) << 30)
-#define LINEAR UINT64_C(0x80000000)
-
-static int linear_setup(void **state)
-{
-	int result = fixture_setup(state);
-	struct fixture *fixture = *state;
-
-	fake_machine_register_linear(&fixture->machine, LINEAR, 8 * GIB);
-	return result;
-}
-
-static void map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size)
-{
-	assert_int_equal(
-		addrspace_map_linear(&fixture->as, gpa, size, LINEAR + gpa, &fixture_rw, 0), 0);
-}
-
-static void populate(struct fixture *fixture, uint64_t gpa, uint64_t size)
-{
-	assert_int_equal(
-		addrspace_map_alloc(&fixture->as, gpa, size, &fixture_rw, ADDRSPACE_MAP_POPULATE),
-		0);
-}
+#define LINEAR FIXTURE_LINEAR
 
 static void unmap(struct fixture *fixture, uint64_t gpa, uint64_t size)
 {
@@ -58,7 +36,7 @@ static void unmap_of_a_whole_region_gives_everything_back(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, MIB, 3 * MIB);
+	fixture_populate(fixture, MIB, 3 * MIB);
 	fixture_warm(fixture, 2 * MIB, ADDRSPACE_WRITE);
 	unmap(fixture, MIB, 3 * MIB);
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_GUEST], 0);
@@ -73,7 +51,7 @@ static void unmap_invalidates_once_whatever_the_size(void **state)
 	struct fixture *fixture = *state;
 	const struct addrspace_invalidation *invalidation;
 
-	map_linear(fixture, 2 * MIB - PAGE, GIB + 2 * PAGE);
+	fixture_map_linear(fixture, 2 * MIB - PAGE, GIB + 2 * PAGE);
 	unmap(fixture, 0, 2 * GIB);
 	invalidation = only_invalidation(fixture);
 	assert_int_equal(invalidation->scope, ADDRSPACE_ALL_CPUS);
@@ -88,7 +66,7 @@ static void unmap_of_one_page_beside_others_changes_no_table(void **state)
 	struct fixture *fixture = *state;
 	const struct addrspace_invalidation *invalidation;
 
-	populate(fixture, 0, 4 * PAGE);
+	fixture_populate(fixture, 0, 4 * PAGE);
 	unmap(fixture, PAGE, PAGE);
 	invalidation = only_invalidation(fixture);
 	assert_int_equal(invalidation->gpa, PAGE);
@@ -120,7 +98,7 @@ static void unmap_shrinks_a_region_at_either_end_and_splits_it_in_the_middle(voi
 	struct fixture *fixture = *state;
 	struct addrspace_region region;
 
-	populate(fixture, 0, 16 * PAGE);
+	fixture_populate(fixture, 0, 16 * PAGE);
 	unmap(fixture, 0, 2 * PAGE);
 	assert_int_equal(addrspace_find_region(&fixture->as, 2 * PAGE, &region), 0);
 	assert_int_equal(region.gpa, 2 * PAGE);
@@ -140,8 +118,8 @@ static void unmap_across_regions_and_holes_takes_all_of_the_range(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, 0, 4 * PAGE);
-	map_linear(fixture, 6 * PAGE, 4 * PAGE);
+	fixture_populate(fixture, 0, 4 * PAGE);
+	fixture_map_linear(fixture, 6 * PAGE, 4 * PAGE);
 	assert_int_equal(addrspace_map_alloc(&fixture->as, GIB, GIB, &fixture_rw, 0), 0);
 	assert_int_equal(fixture_guest(fixture, 0, GIB + 5 * PAGE, ADDRSPACE_WRITE), 0);
 	unmap(fixture, 2 * PAGE, GIB + 6 * PAGE - 2 * PAGE);
@@ -161,7 +139,7 @@ static void hole_at_any_position_of_a_2_mib_leaf_keeps_its_neighbours(void **sta
 		uint64_t leaf = (2 + 2 * i) * MIB;
 		uint64_t hole = leaf + positions[i] * PAGE;
 
-		map_linear(fixture, leaf, 2 * MIB);
+		fixture_map_linear(fixture, leaf, 2 * MIB);
 		fixture_warm(fixture, leaf + 300 * PAGE, ADDRSPACE_WRITE);
 		unmap(fixture, hole, PAGE);
 		fixture_check(fixture);
@@ -184,7 +162,7 @@ static void hole_in_a_1_gib_leaf_splits_exactly(void **state)
 
 	if (!large)
 		return;
-	map_linear(fixture, GIB, GIB);
+	fixture_map_linear(fixture, GIB, GIB);
 	tables = fixture->machine.live[ADDRSPACE_FRAME_TABLE];
 	fixture_warm(fixture, GIB + 7 * MIB, ADDRSPACE_WRITE);
 	unmap(fixture, GIB + 5 * MIB, PAGE);
@@ -196,7 +174,7 @@ static void hole_in_a_1_gib_leaf_splits_exactly(void **state)
 	assert_linear(fixture, GIB + 5 * MIB + PAGE);
 	assert_linear(fixture, 2 * GIB - 1);
 	/* Both ends in different slots of the same leaf: one more table. */
-	map_linear(fixture, 2 * GIB, GIB);
+	fixture_map_linear(fixture, 2 * GIB, GIB);
 	tables = fixture->machine.live[ADDRSPACE_FRAME_TABLE];
 	unmap(fixture, 2 * GIB + 3 * MIB, 6 * MIB);
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_TABLE], tables + 3);
@@ -210,7 +188,7 @@ static void cut_is_invalidated_over_the_whole_leaf(void **state)
 	const struct addrspace_invalidation *invalidation;
 	uint64_t leaf;
 
-	map_linear(fixture, 2 * MIB, 2 * MIB);
+	fixture_map_linear(fixture, 2 * MIB, 2 * MIB);
 	leaf = leaf_at(fixture, 2 * MIB);
 	unmap(fixture, 2 * MIB + 5 * PAGE, PAGE);
 	invalidation = only_invalidation(fixture);
@@ -231,7 +209,7 @@ static void rest_of_a_cut_leaf_stays_reachable_where_no_break_is_needed(void **s
 
 	if (fixture->machine.geometry.walker->break_before_make)
 		return;
-	map_linear(fixture, 2 * MIB, 2 * MIB);
+	fixture_map_linear(fixture, 2 * MIB, 2 * MIB);
 	fake_machine_add_hot(&fixture->machine, 3 * MIB, ADDRSPACE_READ | ADDRSPACE_WRITE);
 	fixture_warm(fixture, 3 * MIB, ADDRSPACE_WRITE);
 	faults = fixture->machine.counters.hot_faults;
@@ -243,7 +221,7 @@ static void hole_across_two_large_leaves_cuts_both(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 2 * MIB, 8 * MIB);
+	fixture_map_linear(fixture, 2 * MIB, 8 * MIB);
 	fixture_warm(fixture, 3 * MIB, ADDRSPACE_READ);
 	fixture_warm(fixture, 9 * MIB, ADDRSPACE_READ);
 	unmap(fixture, 3 * MIB, 6 * MIB);
@@ -275,8 +253,8 @@ static void tables_go_with_their_last_page_and_not_before(void **state)
 	struct fixture *fixture = *state;
 	uint64_t tables;
 
-	populate(fixture, 0, 3 * PAGE);
-	populate(fixture, GIB, PAGE);
+	fixture_populate(fixture, 0, 3 * PAGE);
+	fixture_populate(fixture, GIB, PAGE);
 	tables = fixture->machine.live[ADDRSPACE_FRAME_TABLE];
 	unmap(fixture, 0, PAGE);
 	unmap(fixture, 2 * PAGE, PAGE);
@@ -291,7 +269,7 @@ static void unmap_reaching_past_the_pages_still_empties_the_tables(void **state)
 {
 	struct fixture *fixture = *state;
 
-	populate(fixture, 2 * MIB - PAGE, 2 * PAGE);
+	fixture_populate(fixture, 2 * MIB - PAGE, 2 * PAGE);
 	unmap(fixture, MIB, 2 * MIB);
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_TABLE], 0);
 }
@@ -302,8 +280,8 @@ static void entry_beside_the_hole_at_either_end_keeps_the_table(void **state)
 	struct fixture *fixture = *state;
 
 	for (unsigned i = 0; i < 4; i++) {
-		populate(fixture, kept[i] * PAGE, PAGE);
-		populate(fixture, 10 * PAGE, PAGE);
+		fixture_populate(fixture, kept[i] * PAGE, PAGE);
+		fixture_populate(fixture, 10 * PAGE, PAGE);
 		unmap(fixture, 10 * PAGE, PAGE);
 		fixture_check(fixture);
 		assert_true(fixture->machine.live[ADDRSPACE_FRAME_TABLE] > 0);
@@ -339,7 +317,7 @@ static void nothing_is_freed_before_the_invalidation_has_returned(void **state)
 	struct fixture *fixture = *state;
 	struct order order = {0};
 
-	populate(fixture, 0, 5 * MIB);
+	fixture_populate(fixture, 0, 5 * MIB);
 	for (uint64_t gpa = 0; gpa < 5 * MIB; gpa += MIB)
 		fake_machine_add_hot(&fixture->machine, gpa, ADDRSPACE_READ | ADDRSPACE_WRITE);
 	fixture->machine.interlude = watch_order;
@@ -374,8 +352,8 @@ static void range_is_unreachable_before_the_invalidation_begins(void **state)
 	struct fixture *fixture = *state;
 	struct probe probe = {.gpa = MIB, .size = 4 * MIB};
 
-	map_linear(fixture, 0, 3 * MIB);
-	populate(fixture, 3 * MIB, 3 * MIB);
+	fixture_map_linear(fixture, 0, 3 * MIB);
+	fixture_populate(fixture, 3 * MIB, 3 * MIB);
 	fixture->machine.interlude = probe_range;
 	fixture->machine.interlude_ctx = &probe;
 	unmap(fixture, probe.gpa, probe.size);
@@ -389,8 +367,8 @@ static void clear_takes_everything_with_one_invalidation(void **state)
 	struct fixture *fixture = *state;
 	struct addrspace_region region;
 
-	populate(fixture, 0, MIB);
-	map_linear(fixture, GIB, GIB);
+	fixture_populate(fixture, 0, MIB);
+	fixture_map_linear(fixture, GIB, GIB);
 	assert_int_equal(addrspace_map_alloc(&fixture->as, 3 * GIB, GIB, &fixture_rw, 0), 0);
 	fixture_warm(fixture, GIB, ADDRSPACE_READ);
 	fixture_warm(fixture, 3 * GIB, ADDRSPACE_READ);
@@ -401,11 +379,12 @@ static void clear_takes_everything_with_one_invalidation(void **state)
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_GUEST], 0);
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_TABLE], 0);
 	fixture_check(fixture);
-	populate(fixture, 0, PAGE);
+	fixture_populate(fixture, 0, PAGE);
 	assert_int_equal(fixture_guest(fixture, 1, 0, ADDRSPACE_WRITE), 0);
 }
 
-#define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
+#define LINEAR_TEST(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_linear, fixture_teardown)
 
 int main(void)
 {
