@@ -37,16 +37,14 @@ static int fault_in_region(struct addrspace *as, uint64_t gpa, unsigned access,
 	return addrspace_backend_fault(as, region, gpa, position);
 }
 
-/** Walks first: whatever the region says, a leaf that allows the access means that the guest need
- * only retry. */
+/** Walks first: where a leaf allows the access, the guest need only retry. */
 static int fault(struct addrspace *as, uint64_t gpa, unsigned access,
 		 struct addrspace_region *region, unsigned *level)
 {
 	struct page_table_position position;
 	int result;
 
-	/* Each lost race means that another CPU has put one more table, or the leaf, on our path.
-	 */
+	/* Each lost race means that another CPU put one more table, or the leaf, on our path. */
 	do {
 		enum page_table_leaf leaf = as->format->find(as, gpa, access, &position);
 

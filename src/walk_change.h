@@ -134,8 +134,7 @@ static uint64_t split_table(struct addrspace *as, struct page_table_change *chan
 	return ENTRY_FORMAT.table | ENTRY_FORMAT.address_bits(hpa) | (leaf & ENTRY_FORMAT.owned);
 }
 
-/** Splits the private leaf or tree in *entry, of a slot at level, until boundary is the edge of a
- * leaf. */
+/** Splits the private leaf or tree in *entry, of a slot at level, until boundary ends a leaf. */
 static void split_at(struct addrspace *as, struct page_table_change *change, uint64_t *entry,
 		     unsigned level, uint64_t boundary)
 {
@@ -194,8 +193,7 @@ static void publish_split(struct addrspace *as, struct page_table_change *change
 		}
 		if (entry_exchange(slot, &expected, table))
 			break;
-		/* Hardware set A or D meanwhile: fill the same tables again from what the leaf is
-		 * now. */
+		/* Hardware set A or D meanwhile: fill the same tables again from the new leaf. */
 		change->tables_used = first;
 	}
 	if (as->handler->sync_table)
@@ -277,8 +275,8 @@ static bool table_empty_outside(const struct addrspace *as, const struct page_ta
 
 static void walk_detach(struct addrspace *as, struct page_table_change *change, bool prune)
 {
-	unsigned survivors =
-		0; /* bit n: the current table at level n keeps something of the range */
+	/* Bit n: the current table at level n keeps something of the range. */
+	unsigned survivors = 0;
 	struct walk walk;
 
 	walk_start_root(&walk, as, change->gpa, change->end);
