@@ -134,39 +134,56 @@ unit-sanitize:
 
 # --- test hypervisors: freestanding programs on the archive ------------------------------------------
 
+# story: one guest's story, told; exerciser: hardware held against the library; linux: unmodified Linux.
+PROGRAM ?= story
+# What a program consists of: what all have in common, its own, the architecture's, and the
+# architecture's part in it. A program without a guest of its own needs none of guest_*.
 HYPERVISOR := $(BUILD)/hypervisor/$(ARCH)
-HYPERVISOR_FOLDER := tests/hypervisor/$(ARCH)
-HYPERVISOR_OBJECTS := $(patsubst %,$(HYPERVISOR)/%.o,\
-	$(sort $(wildcard tests/hypervisor/*.c $(HYPERVISOR_FOLDER)/*.c $(HYPERVISOR_FOLDER)/*.S)))
-HYPERVISOR_FLAGS = $(strip $(TARGET_CC) $(FREESTANDING) $(WARNINGS) -Iinclude -Itests/hypervisor \
-	-I$(HYPERVISOR_FOLDER) $(CFLAGS))
+HYPERVISOR_ELF := $(HYPERVISOR)/$(PROGRAM).elf
+HYPERVISOR_FOLDERS := tests/hypervisor tests/hypervisor/$(PROGRAM) tests/hypervisor/$(ARCH) \
+	tests/hypervisor/$(ARCH)/$(PROGRAM)
+HYPERVISOR_GUEST := $(wildcard tests/hypervisor/$(PROGRAM)/guest*.c)
+HYPERVISOR_SOURCES := $(sort $(filter-out $(if $(HYPERVISOR_GUEST),,tests/hypervisor/$(ARCH)/guest_%),\
+	$(foreach folder,$(HYPERVISOR_FOLDERS),$(wildcard $(folder)/*.c $(folder)/*.S))))
+HYPERVISOR_OBJECTS := $(HYPERVISOR_SOURCES:%=$(HYPERVISOR)/$(PROGRAM)/%.o)
+HYPERVISOR_FLAGS = $(strip $(TARGET_CC) $(FREESTANDING) $(WARNINGS) -Iinclude \
+	$(HYPERVISOR_FOLDERS:%=-I%) $(CFLAGS))
+HYPERVISOR_LINK := tests/hypervisor/$(ARCH)/link.ld
 
-hypervisor: $(HYPERVISOR)/hypervisor.elf
+hypervisor: $(HYPERVISOR_ELF)
 
-$(HYPERVISOR)/hypervisor.elf: $(HYPERVISOR_OBJECTS) $(LIBRARY) $(HYPERVISOR_FOLDER)/link.ld
+$(HYPERVISOR_ELF): $(HYPERVISOR_OBJECTS) $(LIBRARY) $(HYPERVISOR_LINK)
 	$(call say,LD,$@)
-	$(Q)$(CROSS)ld -nostdlib -static --build-id=none -z noexecstack -T $(HYPERVISOR_FOLDER)/link.ld \
+	$(Q)$(CROSS)ld -nostdlib -static --build-id=none -z noexecstack -T $(HYPERVISOR_LINK) \
 		$(HYPERVISOR_OBJECTS) $(LIBRARY) -o $@
 
-$(HYPERVISOR_OBJECTS): $(HYPERVISOR)/%.o: % $(HYPERVISOR)/flags | need-compiler
+$(HYPERVISOR_OBJECTS): $(HYPERVISOR)/$(PROGRAM)/%.o: % $(HYPERVISOR)/$(PROGRAM)/flags | need-compiler
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HYPERVISOR_FLAGS) $(DEPENDENCIES) -c $< -o $@
 
-$(HYPERVISOR)/flags: FORCE
+$(HYPERVISOR)/$(PROGRAM)/flags: FORCE
 	$(call stamp,$@,$(HYPERVISOR_FLAGS))
 
-hypervisor-aarch64:
-	$(need) aarch64 qemu-aarch64 $(CLANG)
-	+$(Q)$(MAKE) --no-print-directory hypervisor ARCH=aarch64 CROSS_COMPILE=
+# The machines that an architecture's programs run on; the first one is the demo's.
+MACHINES_aarch64 := stage2-max stage2-a72
+RUN := tests/hypervisor/run
 
-## demo            a hypervisor on the archive, booted at EL2 of an emulated Arm machine
-demo: hypervisor-aarch64
-	$(Q)tests/hypervisor/run-aarch64 $(BUILD)/hypervisor/aarch64/hypervisor.elf
+# $(call build-program,ARCH,PROGRAM)
+build-program = +$(Q)$(MAKE) --no-print-directory hypervisor ARCH=$(1) PROGRAM=$(2) CROSS_COMPILE=
 
-## boot            the same on every emulated CPU that it is meant for
-boot: hypervisor-aarch64
-	$(Q)tests/hypervisor/run-aarch64 --all $(BUILD)/hypervisor/aarch64/hypervisor.elf
+## demo            a hypervisor on the archive boots on an emulated machine and tells its guest's story
+demo: DEMO_ARCH := $(if $(filter file,$(origin ARCH)),aarch64,$(ARCH))
+demo:
+	$(need) $(DEMO_ARCH) emulator-$(DEMO_ARCH) $(CLANG)
+	$(call build-program,$(DEMO_ARCH),story)
+	$(Q)$(RUN) $(firstword $(MACHINES_$(DEMO_ARCH))) $(BUILD)/hypervisor/$(DEMO_ARCH)/story.elf
+
+## boot            the same on every emulated machine
+boot:
+	$(need) aarch64 emulator-aarch64 $(CLANG)
+	$(call build-program,aarch64,story)
+	$(Q)$(RUN) --each "$(MACHINES_aarch64)" $(BUILD)/hypervisor/aarch64/story.elf
 
 # --- reports and promises ---------------------------------------------------------------------------
 
@@ -240,7 +257,7 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize hypervisor hypervisor-aarch64 demo boot size stack \
+.PHONY: all libs unit unit-build unit-sanitize hypervisor demo boot size stack \
 	stack-arch freestanding freestanding-arch headers-check example format format-check check \
 	check-long deps clean help need-compiler need-libs need-unit need-format FORCE
 .DEFAULT_GOAL := all

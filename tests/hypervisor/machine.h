@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What each architecture gives the story: console, exit, features, root registers, TLB and cache
+/* What each architecture gives the programs: console, exit, features, root registers, TLB and cache
  * work, and a virtual CPU. Host memory is mapped at its own address, so a pointer is a
  * host-physical address. */
 #ifndef HYPERVISOR_MACHINE_H
@@ -9,6 +9,14 @@
 
 #include "machine_layout.h"
 
+#define MODE_MAGIC 0x6d6f6465u /* "mode" */
+
+/** The program: the architecture calls it once the machine is ready. */
+_Noreturn void program_run(void);
+
+/** What the one who booted the machine asks for, a number that each program has its own meanings of;
+ * 0 unless something was asked. */
+uint32_t machine_mode(void);
 void machine_put_char(char character);
 _Noreturn void machine_exit(int status);
 uint64_t machine_microseconds(void);

@@ -6,7 +6,6 @@
 
 #include "print.h"
 #include "registers.h"
-#include "story.h"
 
 #define UART_DATA  0x00
 #define UART_FLAGS 0x18
@@ -163,5 +162,5 @@ _Noreturn void machine_start(void)
 	if (register_field(read_register(CurrentEL), 2, 2) != 2)
 		fail("not started at EL2");
 	map_self();
-	story_run();
+	program_run();
 }

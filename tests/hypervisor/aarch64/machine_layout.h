@@ -5,7 +5,9 @@
 
 #include <stdint.h>
 
-#define MACHINE_NAME      "aarch64 stage 2"
+#define MACHINE_NAME "aarch64 stage 2"
+/* Where `run` leaves the mode, below MODE_MAGIC: between the devicetree and the hypervisor. */
+#define MACHINE_MODE_HPA  UINT64_C(0x403ff000)
 #define MACHINE_UART_HPA  UINT64_C(0x09000000)
 #define MACHINE_POOL_HPA  UINT64_C(0x48000000)
 #define MACHINE_POOL_SIZE (UINT64_C(64) << 20)

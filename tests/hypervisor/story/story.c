@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The story: step by step, what the hypervisor changes, which faults the guest must then take, and
  * what the books must say. */
-#include "story.h"
-
 #include "guest_layout.h"
 #include "libc.h"
+#include "machine.h"
 #include "print.h"
 #include "report.h"
 #include "vm.h"
@@ -518,7 +517,7 @@ static void tell(struct vm *vm, unsigned layout, bool quiet)
 }
 
 /** The first layout is told in full, the others run and are checked in the same way. */
-_Noreturn void story_run(void)
+_Noreturn void program_run(void)
 {
 	static struct vm vm;
 	uint64_t started = machine_microseconds();
