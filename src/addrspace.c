@@ -49,24 +49,28 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 	int error;
 
 	if (!as || !config || !config->format || !config->handler ||
-	    !handler_complete(config->handler) || config->host_bits < 32 || config->host_bits > 52)
+	    !handler_complete(config->handler) || config->cpu.host_bits < 32 ||
+	    config->cpu.host_bits > 52)
 		return ADDRSPACE_EINVAL;
-	if (config->cpu_features & ~config->format->cpu_features)
+	if (config->cpu.features & ~config->format->cpu_features)
 		return ADDRSPACE_ENOTSUP;
 	/* A leaf of 1 GiB could not be split. */
-	if (config->cpu_features & ADDRSPACE_CPU_LEAF_1G &&
-	    !(config->cpu_features & ADDRSPACE_CPU_LEAF_2M))
+	if (config->cpu.features & ADDRSPACE_CPU_LEAF_1G &&
+	    !(config->cpu.features & ADDRSPACE_CPU_LEAF_2M))
 		return ADDRSPACE_ENOTSUP;
 	memset(as, 0, sizeof(*as));
 	as->format = config->format;
 	as->handler = config->handler;
 	as->handler_ctx = config->handler_ctx;
-	as->cpu_features = config->cpu_features;
+	as->cpu_features = config->cpu.features;
 	as->gpa_bits = (uint8_t)config->gpa_bits;
-	as->host_bits = (uint8_t)config->host_bits;
+	as->host_bits = (uint8_t)config->cpu.host_bits;
 	error = config->format->set_geometry(as, config);
 	if (error)
 		return error;
+	if (as->levels < config->cpu.min_levels ||
+	    (config->cpu.max_levels && as->levels > config->cpu.max_levels))
+		return ADDRSPACE_ENOTSUP;
 	as->gpa_limit = UINT64_C(1) << as->gpa_bits;
 	as->frame_forbidden = ~((UINT64_C(1) << as->host_bits) - ADDRSPACE_PAGE_SIZE);
 	as->leaf_levels = 1;

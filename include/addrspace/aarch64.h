@@ -10,12 +10,12 @@ extern "C" {
 
 /**
  * Arm VMSAv8-64 stage 2 with the 4 KiB granule (Arm ARM D8.2, D8.3). gpa_bits is the IPA
- * width, 32..48, at most host_bits; host_bits is PARange in bits: 32, 36, 40, 42, 44, 48 (52 counts
+ * width, 32..48, at most cpu.host_bits, which is PARange in bits: 32, 36, 40, 42, 44, 48 (52 counts
  * as 48: no LPA2). levels 4 starts at Arm level 0, 3 at level 1, 2 at level 2, each legal where the
  * start level resolves 1 to 13 bits (up to 16 concatenated tables); level 0 only above 42 bits of
- * host_bits. Refuses execute without read (Arm ARM D8.4: stage 2 grants execution only where it
+ * cpu.host_bits. Refuses execute without read (Arm ARM D8.4: stage 2 grants execution only where it
  * grants reads); write-only is legal for data. Write-through needs FWB off. Knows LEAF_2M, LEAF_1G,
- * HARDWARE_AD, FWB, VMID16.
+ * HARDWARE_AD, FWB, VMID16, TLBI_RANGE.
  */
 extern const struct addrspace_format addrspace_stage2;
 

@@ -40,18 +40,36 @@ enum addrspace_cpu_feature {
 	ADDRSPACE_CPU_SVPBMT = 1 << 6,
 	/** G-stage: Svvptc: not-present entries do not stay in address-translation caches. */
 	ADDRSPACE_CPU_SVVPTC = 1 << 7,
+	/** EPT: INVEPT for a single context; VPID_EPT_CAP bit 25. */
+	ADDRSPACE_CPU_INVEPT_SINGLE = 1 << 8,
+	/** NPT: no-execute, CPUID 8000_0001 EDX bit 20, and the host runs with EFER.NXE = 1. */
+	ADDRSPACE_CPU_NX = 1 << 9,
+	/** NPT: TLB_CONTROL 3 flushes one guest's ASID; CPUID 8000_000A EDX bit 6. */
+	ADDRSPACE_CPU_FLUSH_BY_ASID = 1 << 10,
+	/** Stage 2: FEAT_TLBIRANGE: one TLBI for a range. */
+	ADDRSPACE_CPU_TLBI_RANGE = 1 << 11,
+};
+
+/** What this CPU's nested paging can do: filled by the architecture's *_identify(), or by hand. */
+struct addrspace_cpu {
+	uint32_t features;  /**< A set of enum addrspace_cpu_feature that it has. Clear what is not
+				to be used: HARDWARE_AD if leaves are to start dirty. */
+	unsigned host_bits; /**< Width of host-physical addresses: MAXPHYADDR, PARange in bits, the
+				platform's width. */
+	unsigned
+		min_levels; /**< Fewest and most levels of tables that it walks; 0: as the format. */
+	unsigned max_levels; /**< NPT: both are the levels of the host's own tables. */
 };
 
 struct addrspace_config {
 	const struct addrspace_format *format;
 	const struct paging_handler *handler; /**< Constant while the space lives. */
 	void *handler_ctx;                    /**< Given to each hook. May be NULL. */
-	unsigned gpa_bits;  /**< Width of the guest-physical space: addresses below 1 << gpa_bits.
+	unsigned gpa_bits; /**< Width of the guest-physical space: addresses below 1 << gpa_bits.
 			       See the architecture's header. */
-	unsigned levels;    /**< Levels of tables; 0 takes the fewest that gpa_bits allows. */
-	unsigned host_bits; /**< Width of host-physical addresses: MAXPHYADDR, PARange in bits, the
-			       platform's width. */
-	uint32_t cpu_features; /**< A set of enum addrspace_cpu_feature. */
+	unsigned levels;   /**< Levels of tables; 0 takes the fewest that gpa_bits and
+			       cpu.min_levels allow. */
+	struct addrspace_cpu cpu;
 };
 
 /** The space itself: embed it in the VM. Its fields are private. It must not be copied or moved
@@ -84,10 +102,11 @@ struct addrspace {
  * use before is the embedder's to flush.
  * @return 0, or with *as unusable:
  *   ADDRSPACE_EINVAL   a null pointer, a required hook missing, half of the lock or quota hooks,
- *                      host_bits outside 32..52
+ *                      cpu.host_bits outside 32..52
  *   ADDRSPACE_ERANGE   gpa_bits or levels that the format does not have, alone, together, or with
- *                      host_bits
- *   ADDRSPACE_ENOTSUP  a feature that the format does not know, or LEAF_1G without LEAF_2M
+ *                      cpu.host_bits
+ *   ADDRSPACE_ENOTSUP  a feature that the format does not know, LEAF_1G without LEAF_2M, or
+ *                      levels outside cpu.min_levels..max_levels
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating the root
  */
 int addrspace_init(struct addrspace *as, const struct addrspace_config *config);

@@ -161,6 +161,45 @@ enum addrspace_fault {
 /** Names an outcome ("resolved"), or "unknown". The string is constant. */
 const char *addrspace_fault_name(int outcome);
 
+/** Why the CPU refused an access, as far as it tells. addrspace_handle_fault() does not need it. */
+enum addrspace_fault_cause {
+	/** It does not tell which: RISC-V never does. */
+	ADDRSPACE_CAUSE_UNKNOWN = 0,
+	/** No entry, or none that allows anything. */
+	ADDRSPACE_CAUSE_NOT_PRESENT = 1,
+	/** An entry that does not allow this access. */
+	ADDRSPACE_CAUSE_PERMISSION = 2,
+	/** An entry that breaks the format's rules. This library makes none: addrspace_verify() tells
+	 * whether its tables are damaged. To enter the guest again would only fault again. */
+	ADDRSPACE_CAUSE_MISCONFIGURED = 3,
+	/** Arm: the access flag is clear and the CPU does not set it. This library makes no such entry
+	 * without HARDWARE_AD. */
+	ADDRSPACE_CAUSE_ACCESS_FLAG = 4,
+};
+
+/** A nested page fault, made from the CPU's registers by the architecture's *_decode_fault(). */
+struct addrspace_fault_info {
+	uint64_t gpa; /**< The byte that was accessed. */
+	unsigned
+		access; /**< A set of enum addrspace_permission, ready for addrspace_handle_fault();
+			       0 where the CPU does not tell (EPT misconfigurations). */
+	bool table_walk;    /**< The CPU's own access to the guest's page table at gpa. */
+	bool gpa_page_only; /**< The low 12 bits of gpa were not reported: they are 0. */
+	enum addrspace_fault_cause cause;
+};
+
+/** What a decoder answers unless it fails. For all but DECODED, all is filled in except gpa, which
+ * is 0. */
+enum addrspace_decode {
+	ADDRSPACE_DECODED = 0,
+	/** Arm: translate FAR_EL2 with AT S1E1R, and call again with PAR_EL1. */
+	ADDRSPACE_DECODE_NEEDS_AT = 1,
+	/** The guest's own translation is gone meanwhile: enter the guest again. */
+	ADDRSPACE_DECODE_RETRY = 2,
+	/** RISC-V: the CPU did not report the address: walk the guest's own page table from stval. */
+	ADDRSPACE_DECODE_NEEDS_WALK = 3,
+};
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,7 +11,8 @@ extern "C" {
 /**
  * Intel EPT (Intel SDM 3C, chapter 29.3). levels 4 with gpa_bits 32..48, or 5 with gpa_bits 32..57
  * (0: 4 up to 48 bits). Refuses write without read, and execute-only without
- * ADDRSPACE_CPU_EXECUTE_ONLY. Knows LEAF_2M, LEAF_1G, HARDWARE_AD, EXECUTE_ONLY.
+ * ADDRSPACE_CPU_EXECUTE_ONLY. Knows LEAF_2M, LEAF_1G, HARDWARE_AD, EXECUTE_ONLY,
+ * INVEPT_SINGLE.
  */
 extern const struct addrspace_format addrspace_ept;
 

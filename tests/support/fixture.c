@@ -34,8 +34,7 @@ void fixture_config(const struct layout *layout, struct fake_machine *machine,
 		.handler_ctx = machine,
 		.gpa_bits = layout->gpa_bits,
 		.levels = layout->levels,
-		.host_bits = layout->host_bits,
-		.cpu_features = layout->cpu_features,
+		.cpu = {.features = layout->cpu_features, .host_bits = layout->host_bits},
 	};
 }
 

@@ -21,7 +21,7 @@ static int hostile_set_geometry(struct addrspace *as, const struct addrspace_con
 
 	if (!levels)
 		levels = config->gpa_bits <= widest_gpa(3) ? 3 : 4;
-	if (levels < 3 || levels > 4 || config->host_bits > WIDEST_HOST)
+	if (levels < 3 || levels > 4 || config->cpu.host_bits > WIDEST_HOST)
 		return ADDRSPACE_ERANGE;
 	if (config->gpa_bits < 32 || config->gpa_bits > widest_gpa(levels))
 		return ADDRSPACE_ERANGE;

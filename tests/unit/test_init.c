@@ -37,8 +37,7 @@ static int try_init(struct fake_machine *machine, const struct addrspace_format 
 		.handler_ctx = machine,
 		.gpa_bits = gpa_bits,
 		.levels = levels,
-		.host_bits = host_bits,
-		.cpu_features = cpu_features,
+		.cpu = {.features = cpu_features, .host_bits = host_bits},
 	};
 	struct addrspace as;
 	int error = addrspace_init(&as, &config);
@@ -168,6 +167,30 @@ static void host_width_outside_32_to_52_is_invalid(void **state)
 	assert_int_equal(try_init(*state, &addrspace_ept, 48, 0, 64, 0), ADDRSPACE_EINVAL);
 }
 
+static void levels_that_the_cpu_walks_are_taken(void **state)
+{
+	struct fake_machine *machine = *state;
+	struct addrspace_config config = {
+		.format = &addrspace_ept,
+		.handler = fake_machine_handler(machine),
+		.handler_ctx = machine,
+		.gpa_bits = 57,
+		.cpu = {.host_bits = 48, .min_levels = 4, .max_levels = 5},
+	};
+	struct addrspace as;
+
+	assert_int_equal(addrspace_init(&as, &config), 0);
+	addrspace_destroy(&as);
+	config.gpa_bits = 48;
+	assert_int_equal(addrspace_init(&as, &config), 0);
+	addrspace_destroy(&as);
+	config.cpu.max_levels = 4;
+	assert_int_equal(addrspace_init(&as, &config), 0);
+	addrspace_destroy(&as);
+	config.gpa_bits = 57;
+	assert_int_equal(addrspace_init(&as, &config), ADDRSPACE_ENOTSUP);
+}
+
 static void level_count_0_takes_the_fewest_levels(void **state)
 {
 	struct fake_machine *machine = *state;
@@ -185,7 +208,7 @@ static void level_count_0_takes_the_fewest_levels(void **state)
 			.handler = fake_machine_handler(machine),
 			.handler_ctx = machine,
 			.gpa_bits = rows[i].gpa_bits,
-			.host_bits = 48,
+			.cpu.host_bits = 48,
 		};
 		struct addrspace_stage2_registers registers;
 		struct addrspace as;
@@ -206,7 +229,7 @@ static void ept_register_values_are_the_manuals(void **state)
 		.handler = fake_machine_handler(machine),
 		.handler_ctx = machine,
 		.gpa_bits = 48,
-		.host_bits = 46,
+		.cpu.host_bits = 46,
 	};
 	struct addrspace_ept_registers registers;
 	struct addrspace as;
@@ -218,7 +241,7 @@ static void ept_register_values_are_the_manuals(void **state)
 	addrspace_destroy(&as);
 
 	config.gpa_bits = 57;
-	config.cpu_features = ADDRSPACE_CPU_HARDWARE_AD;
+	config.cpu.features = ADDRSPACE_CPU_HARDWARE_AD;
 	assert_int_equal(addrspace_init(&as, &config), 0);
 	assert_int_equal(addrspace_ept_registers(&as, &registers), 0);
 	assert_int_equal(registers.eptp & 0xfff, 0x66);
@@ -234,7 +257,7 @@ static void stage2_register_values_are_the_manuals(void **state)
 		.handler_ctx = machine,
 		.gpa_bits = 40,
 		.levels = 3,
-		.host_bits = 48,
+		.cpu.host_bits = 48,
 	};
 	struct addrspace_stage2_registers registers;
 	struct addrspace as;
@@ -250,7 +273,7 @@ static void stage2_register_values_are_the_manuals(void **state)
 	assert_int_equal(addrspace_stage2_registers(&as, 0x100, &registers), ADDRSPACE_ERANGE);
 	addrspace_destroy(&as);
 
-	config.cpu_features = ADDRSPACE_CPU_VMID16 | ADDRSPACE_CPU_FWB | ADDRSPACE_CPU_HARDWARE_AD;
+	config.cpu.features = ADDRSPACE_CPU_VMID16 | ADDRSPACE_CPU_FWB | ADDRSPACE_CPU_HARDWARE_AD;
 	assert_int_equal(addrspace_init(&as, &config), 0);
 	assert_int_equal(addrspace_stage2_registers(&as, 0xffff, &registers), 0);
 	assert_int_equal(registers.vtcr_el2, 0x80053558 | 1 << 19 | 1 << 21 | 1 << 22);
@@ -270,7 +293,7 @@ static void gstage_register_values_are_the_manuals(void **state)
 			.handler = fake_machine_handler(machine),
 			.handler_ctx = machine,
 			.gpa_bits = widths[i],
-			.host_bits = 50,
+			.cpu.host_bits = 50,
 		};
 		struct addrspace_gstage_registers registers;
 		struct addrspace as;
@@ -340,6 +363,7 @@ int main(void)
 		ON_MACHINE(gstage_takes_the_three_modes),
 		ON_MACHINE(leaves_of_1_gib_without_those_of_2_mib_are_refused),
 		ON_MACHINE(host_width_outside_32_to_52_is_invalid),
+		ON_MACHINE(levels_that_the_cpu_walks_are_taken),
 		ON_MACHINE(level_count_0_takes_the_fewest_levels),
 		ON_MACHINE(ept_register_values_are_the_manuals),
 		ON_MACHINE(stage2_register_values_are_the_manuals),

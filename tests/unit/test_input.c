@@ -674,7 +674,7 @@ static void init_refuses_host_widths_that_no_cpu_has(void **state)
 
 	fixture_config(fixture->layout, &fixture->machine, &config);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		config.host_bits = bad[i];
+		config.cpu.host_bits = bad[i];
 		assert_init_refused(fixture, &config, ADDRSPACE_EINVAL);
 	}
 }
@@ -731,7 +731,7 @@ static void init_refuses_fewer_levels_than_the_width_needs(void **state)
 	case LAYOUT_STAGE2:
 		/* 16 concatenated tables are the most: level 2 resolves up to 34 bits, 1 up to 43
 		 */
-		config.host_bits = 48;
+		config.cpu.host_bits = 48;
 		config.gpa_bits = 35;
 		config.levels = 2;
 		assert_init_refused(fixture, &config, ADDRSPACE_ERANGE);
@@ -764,18 +764,18 @@ static void init_of_stage_2_refuses_what_the_host_width_forbids(void **state)
 	fixture_config(fixture->layout, &fixture->machine, &config);
 	config.levels = 0;
 	for (size_t i = 0; i < sizeof(pa_ranges) / sizeof(pa_ranges[0]); i++) {
-		config.host_bits = pa_ranges[i];
+		config.cpu.host_bits = pa_ranges[i];
 		config.gpa_bits = pa_ranges[i] + 1;
 		assert_init_refused(fixture, &config, ADDRSPACE_ERANGE);
 	}
 	/* no PARange encodes these */
 	config.gpa_bits = 32;
-	config.host_bits = 33;
+	config.cpu.host_bits = 33;
 	assert_init_refused(fixture, &config, ADDRSPACE_ERANGE);
-	config.host_bits = 47;
+	config.cpu.host_bits = 47;
 	assert_init_refused(fixture, &config, ADDRSPACE_ERANGE);
 	/* Arm level 0 is no start level at 42 bits or less */
-	config.host_bits = 42;
+	config.cpu.host_bits = 42;
 	config.gpa_bits = 42;
 	config.levels = 4;
 	assert_init_refused(fixture, &config, ADDRSPACE_ERANGE);
@@ -785,10 +785,11 @@ static void init_refuses_features_that_the_format_does_not_know(void **state)
 {
 	static const uint32_t known[] = {
 		[LAYOUT_EPT] = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G |
-			       ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_EXECUTE_ONLY,
+			       ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_EXECUTE_ONLY |
+			       ADDRSPACE_CPU_INVEPT_SINGLE,
 		[LAYOUT_STAGE2] = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G |
 				  ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_FWB |
-				  ADDRSPACE_CPU_VMID16,
+				  ADDRSPACE_CPU_VMID16 | ADDRSPACE_CPU_TLBI_RANGE,
 		[LAYOUT_GSTAGE] = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G |
 				  ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_SVPBMT |
 				  ADDRSPACE_CPU_SVVPTC,
@@ -802,9 +803,23 @@ static void init_refuses_features_that_the_format_does_not_know(void **state)
 	for (unsigned bit = 0; bit < 32; bit++) {
 		if (known[fixture->layout->kind] >> bit & 1)
 			continue;
-		config.cpu_features = fixture->layout->cpu_features | UINT32_C(1) << bit;
+		config.cpu.features = fixture->layout->cpu_features | UINT32_C(1) << bit;
 		assert_init_refused(fixture, &config, ADDRSPACE_ENOTSUP);
 	}
+}
+
+static void init_refuses_levels_that_the_cpu_does_not_walk(void **state)
+{
+	struct fixture *fixture = furnish(state);
+	const unsigned levels = fixture->layout->levels;
+	struct addrspace_config config;
+
+	fixture_config(fixture->layout, &fixture->machine, &config);
+	config.cpu.max_levels = levels - 1;
+	assert_init_refused(fixture, &config, ADDRSPACE_ENOTSUP);
+	config.cpu.max_levels = 0;
+	config.cpu.min_levels = levels + 1;
+	assert_init_refused(fixture, &config, ADDRSPACE_ENOTSUP);
 }
 
 /* ---- root registers ---- */
@@ -898,6 +913,7 @@ int main(void)
 		cmocka_unit_test(init_refuses_fewer_levels_than_the_width_needs),
 		cmocka_unit_test(init_of_stage_2_refuses_what_the_host_width_forbids),
 		cmocka_unit_test(init_refuses_features_that_the_format_does_not_know),
+		cmocka_unit_test(init_refuses_levels_that_the_cpu_does_not_walk),
 		cmocka_unit_test(register_values_are_refused_for_null_pointers_and_other_formats),
 		cmocka_unit_test(vmid_wider_than_its_field_is_refused),
 	};

@@ -52,11 +52,11 @@ static unsigned fewest_levels(unsigned gpa_bits)
 static int stage2_set_geometry(struct addrspace *as, const struct addrspace_config *config)
 {
 	unsigned gpa_bits = config->gpa_bits;
-	unsigned host_bits = config->host_bits > 48 ? 48 : config->host_bits;
+	unsigned host_bits = config->cpu.host_bits > 48 ? 48 : config->cpu.host_bits;
 	unsigned levels = config->levels ? config->levels : fewest_levels(gpa_bits);
 	unsigned root_bits;
 
-	if (pa_range(config->host_bits) < 0 || gpa_bits < 32 || gpa_bits > host_bits)
+	if (pa_range(config->cpu.host_bits) < 0 || gpa_bits < 32 || gpa_bits > host_bits)
 		return ADDRSPACE_ERANGE;
 	if (levels < 2 || levels > 4 || !levels_fit(levels, gpa_bits))
 		return ADDRSPACE_ERANGE;
@@ -86,7 +86,7 @@ static int stage2_check_attributes(const struct addrspace *as, unsigned permissi
 const struct addrspace_format addrspace_stage2 = {
 	.name = "stage 2",
 	.cpu_features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G | ADDRSPACE_CPU_HARDWARE_AD |
-			ADDRSPACE_CPU_FWB | ADDRSPACE_CPU_VMID16,
+			ADDRSPACE_CPU_FWB | ADDRSPACE_CPU_VMID16 | ADDRSPACE_CPU_TLBI_RANGE,
 	.set_geometry = stage2_set_geometry,
 	.check_attributes = stage2_check_attributes,
 	WALKER_OPERATIONS,

@@ -32,7 +32,7 @@ static int gstage_set_geometry(struct addrspace *as, const struct addrspace_conf
 		return ADDRSPACE_ERANGE;
 	as->levels = (uint8_t)levels;
 	as->root_order = ROOT_ORDER;
-	as->absent_cached = !(config->cpu_features & ADDRSPACE_CPU_SVVPTC);
+	as->absent_cached = !(config->cpu.features & ADDRSPACE_CPU_SVVPTC);
 	return 0;
 }
 

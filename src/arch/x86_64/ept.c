@@ -39,7 +39,7 @@ static int ept_check_attributes(const struct addrspace *as, unsigned permissions
 const struct addrspace_format addrspace_ept = {
 	.name = "EPT",
 	.cpu_features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G | ADDRSPACE_CPU_HARDWARE_AD |
-			ADDRSPACE_CPU_EXECUTE_ONLY,
+			ADDRSPACE_CPU_EXECUTE_ONLY | ADDRSPACE_CPU_INVEPT_SINGLE,
 	.set_geometry = ept_set_geometry,
 	.check_attributes = ept_check_attributes,
 	WALKER_OPERATIONS,

@@ -147,14 +147,14 @@ void machine_configure(struct addrspace_config *config, unsigned layout)
 	config->format = &addrspace_stage2;
 	config->gpa_bits = gpa_bits[layout];
 	config->levels = levels[layout];
-	config->host_bits = features.host_bits;
-	config->cpu_features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G;
+	config->cpu.host_bits = features.host_bits;
+	config->cpu.features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G;
 	if (features.hardware_dirty)
-		config->cpu_features |= ADDRSPACE_CPU_HARDWARE_AD;
+		config->cpu.features |= ADDRSPACE_CPU_HARDWARE_AD;
 	if (features.fwb)
-		config->cpu_features |= ADDRSPACE_CPU_FWB;
+		config->cpu.features |= ADDRSPACE_CPU_FWB;
 	if (features.vmid16)
-		config->cpu_features |= ADDRSPACE_CPU_VMID16;
+		config->cpu.features |= ADDRSPACE_CPU_VMID16;
 }
 
 _Noreturn void machine_start(void)

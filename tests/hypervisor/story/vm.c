@@ -129,7 +129,7 @@ void vm_create(struct vm *vm, unsigned layout)
 	*vm = (struct vm){.salt = layout + 1};
 	frame_pool_init();
 	machine_configure(&config, layout);
-	vm->hardware_ad = (config.cpu_features & ADDRSPACE_CPU_HARDWARE_AD) != 0;
+	vm->hardware_ad = (config.cpu.features & ADDRSPACE_CPU_HARDWARE_AD) != 0;
 	require(addrspace_init(&vm->as, &config));
 	machine_load_root(&vm->as);
 	map_device(vm);
