@@ -21,6 +21,13 @@
 
 #include <addrspace/types.h>
 
+/** What a leaf's encoding depends on beside its attributes. By value: it fits one register, so loops
+ * keep it there. */
+struct entry_traits {
+	uint32_t cpu_features;
+	uint32_t memory_types; /* the format's own: see struct addrspace */
+};
+
 struct entry_format {
 	uint64_t present; /* any of these: hardware uses the entry */
 	uint64_t dead;    /* software marks of entries that are not present */
@@ -36,24 +43,28 @@ struct entry_format {
 				    its place */
 
 	uint64_t (*address_bits)(uint64_t hpa);
-	uint64_t (*address)(uint64_t entry);
+	uint64_t (*table_address)(uint64_t entry);
+	/** A leaf may have attributes where a table has address bits. */
+	uint64_t (*leaf_address)(uint64_t leaf, unsigned level);
 	bool (*is_table)(uint64_t entry, unsigned level);
 	/** A leaf without its address. Permissions 0 give a parked leaf. */
-	uint64_t (*leaf)(uint32_t cpu_features, unsigned level, unsigned permissions,
+	uint64_t (*leaf)(struct entry_traits traits, unsigned level, unsigned permissions,
 			 enum addrspace_memory_type memory_type);
 	/** The same leaf with other permissions; keeps what hardware has recorded in it. */
-	uint64_t (*with_permissions)(uint32_t cpu_features, uint64_t leaf, unsigned permissions);
+	uint64_t (*with_permissions)(struct entry_traits traits, uint64_t leaf,
+				     unsigned permissions);
 	/** The leaf as hardware would leave it after a write. */
 	uint64_t (*with_dirty)(uint64_t leaf);
 	/** The first leaf of the next level down that a large leaf at this level splits into. */
 	uint64_t (*split)(uint64_t leaf, unsigned level);
 	unsigned (*permissions)(uint64_t leaf);
-	enum addrspace_memory_type (*memory_type)(uint32_t cpu_features, uint64_t leaf);
+	enum addrspace_memory_type (*memory_type)(struct entry_traits traits, uint64_t leaf,
+						  unsigned level);
 	bool (*accessed)(uint64_t leaf);
 	bool (*dirty)(uint64_t leaf);
 	/** What is wrong with a table, or with a leaf, live or parked: what the architecture
 	 * forbids, and bits that nobody sets. A constant sentence, or NULL. */
-	const char *(*defect)(uint32_t cpu_features, uint64_t entry, unsigned level);
+	const char *(*defect)(struct entry_traits traits, uint64_t entry, unsigned level);
 };
 
 #endif

@@ -45,6 +45,14 @@ struct walk {
 	uint64_t *tables[PAGE_TABLE_MAX_LEVELS];
 };
 
+ALWAYS_INLINE struct entry_traits space_traits(const struct addrspace *as)
+{
+	return (struct entry_traits){
+		.cpu_features = as->cpu_features,
+		.memory_types = as->memory_types,
+	};
+}
+
 ALWAYS_INLINE unsigned root_level(const struct addrspace *as)
 {
 	return as->levels - 1u;

@@ -101,7 +101,7 @@ static uint64_t changed_leaf(const struct addrspace *as, const struct page_table
 {
 	if (!change->protect)
 		return dead_entry(leaf);
-	return ENTRY_FORMAT.with_permissions(as->cpu_features, leaf, change->permissions);
+	return ENTRY_FORMAT.with_permissions(space_traits(as), leaf, change->permissions);
 }
 
 /**
@@ -336,13 +336,13 @@ static void walk_release(struct addrspace *as, struct page_table_change *change)
 static void protect_leaf(struct page_table_change *change, struct walk *walk, uint64_t *slot,
 			 uint64_t entry)
 {
-	uint32_t features = walk->as->cpu_features;
-	uint64_t next = ENTRY_FORMAT.with_permissions(features, entry, change->permissions);
+	struct entry_traits traits = space_traits(walk->as);
+	uint64_t next = ENTRY_FORMAT.with_permissions(traits, entry, change->permissions);
 
 	/* Exchanged where hardware may set D meanwhile, or the bit is lost. */
-	if (features & ADDRSPACE_CPU_HARDWARE_AD) {
+	if (traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD) {
 		while (!entry_exchange(slot, &entry, next))
-			next = ENTRY_FORMAT.with_permissions(features, entry, change->permissions);
+			next = ENTRY_FORMAT.with_permissions(traits, entry, change->permissions);
 	} else {
 		entry_write(slot, next);
 	}

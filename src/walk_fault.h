@@ -73,7 +73,7 @@ static int install_build(struct addrspace *as, const struct page_table_position 
 		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, 1);
 		return error;
 	}
-	*entry = ENTRY_FORMAT.leaf(as->cpu_features, 0, fill->permissions, fill->memory_type) |
+	*entry = ENTRY_FORMAT.leaf(space_traits(as), 0, fill->permissions, fill->memory_type) |
 		 ENTRY_FORMAT.owned | ENTRY_FORMAT.address_bits(hpa);
 	for (unsigned level = 0; level < position->level; level++) {
 		error = install_table(as, level, fill->gpa, entry);
@@ -120,11 +120,12 @@ static bool walk_translate(const struct addrspace *as, uint64_t gpa,
 
 	if (!(entry & ENTRY_FORMAT.present))
 		return false;
-	translation->hpa = ENTRY_FORMAT.address(entry) + (gpa & (size - 1));
+	translation->hpa = ENTRY_FORMAT.leaf_address(entry, position.level) + (gpa & (size - 1));
 	translation->leaf_size = size;
 	translation->remaining = 0;
 	translation->permissions = ENTRY_FORMAT.permissions(entry);
-	translation->memory_type = ENTRY_FORMAT.memory_type(as->cpu_features, entry);
+	translation->memory_type =
+		ENTRY_FORMAT.memory_type(space_traits(as), entry, position.level);
 	translation->accessed = !hardware_ad || ENTRY_FORMAT.accessed(entry);
 	translation->dirty = hardware_ad ? ENTRY_FORMAT.dirty(entry)
 					 : (translation->permissions & ADDRSPACE_WRITE) != 0;

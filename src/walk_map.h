@@ -26,7 +26,7 @@ static NEVER_INLINE void builder_start(struct builder *builder, struct addrspace
 	for (unsigned level = 0; level <= PAGE_TABLE_MAX_LEAF; level++) {
 		bool aligned = !((fill->gpa ^ fill->hpa) & (level_size(level) - 1));
 
-		builder->leaves[level] = ENTRY_FORMAT.leaf(as->cpu_features, level,
+		builder->leaves[level] = ENTRY_FORMAT.leaf(space_traits(as), level,
 							   fill->permissions, fill->memory_type);
 		if (fill->source != PAGE_TABLE_LINEAR)
 			builder->leaves[level] |= ENTRY_FORMAT.owned;
@@ -203,7 +203,7 @@ static uint64_t activated_entry(const struct addrspace *as, uint64_t entry, unsi
 	entry &= ~ENTRY_FORMAT.pending;
 	if (ENTRY_FORMAT.is_table(entry, level))
 		return entry | ENTRY_FORMAT.table;
-	return ENTRY_FORMAT.with_permissions(as->cpu_features, entry, permissions);
+	return ENTRY_FORMAT.with_permissions(space_traits(as), entry, permissions);
 }
 
 /** One slot that a leaf fills whole. */
@@ -455,17 +455,18 @@ static void walk_shadow_graft(struct addrspace *as, const struct page_table_fill
 			left = walk_left_slot(&walk);
 			if (walk.level < shadow->level)
 				free_table(as,
-					   ENTRY_FORMAT.address(
+					   ENTRY_FORMAT.table_address(
 						   shadows[walk.level]
 							  [left - walk.tables[walk.level]]),
 					   walk.level - 1);
 			else if (walk.level == shadow->level)
-				free_table(as, ENTRY_FORMAT.address(shadow->entry), walk.level - 1);
+				free_table(as, ENTRY_FORMAT.table_address(shadow->entry),
+					   walk.level - 1);
 		} while (walk.gpa == walk.table_end);
 	}
 done:
 	if (shadow->level > root_level(as))
-		free_table(as, ENTRY_FORMAT.address(shadow->entry), root_level(as));
+		free_table(as, ENTRY_FORMAT.table_address(shadow->entry), root_level(as));
 	cpu_publish_entries();
 }
 

@@ -15,7 +15,7 @@ struct walk_owner {
 
 static uint64_t *entry_table(const struct addrspace *as, uint64_t entry)
 {
-	return frame_pointer(as, ENTRY_FORMAT.address(entry));
+	return frame_pointer(as, ENTRY_FORMAT.table_address(entry));
 }
 
 static void free_table(struct addrspace *as, uint64_t hpa, unsigned level)
@@ -42,7 +42,7 @@ static void free_leaf(struct addrspace *as, uint64_t entry, unsigned level, uint
 		WALK_ASSERT(found);
 	}
 	request.cookie = owner->region.cookie;
-	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.address(entry));
+	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.leaf_address(entry, level));
 	if (!owner->keep_charge)
 		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, UINT64_C(1) << request.order);
 }
@@ -80,7 +80,7 @@ static NEVER_INLINE void free_range(struct addrspace *as, uint64_t *table, unsig
 			if (entry && linked)
 				walk_store(&walk, slot, 0);
 			if (entry && is_table)
-				free_table(as, ENTRY_FORMAT.address(entry), walk.level - 1);
+				free_table(as, ENTRY_FORMAT.table_address(entry), walk.level - 1);
 			else if (entry & ENTRY_FORMAT.owned)
 				free_leaf(as, entry, walk.level, walk.gpa, owner);
 			walk_next(&walk);
@@ -99,7 +99,7 @@ static NEVER_INLINE void free_range(struct addrspace *as, uint64_t *table, unsig
 				walk_store(&walk, slot, 0);
 				dead_below = 0;
 			}
-			free_table(as, ENTRY_FORMAT.address(entry), walk.level - 1);
+			free_table(as, ENTRY_FORMAT.table_address(entry), walk.level - 1);
 		} while (walk.gpa == walk.table_end);
 	}
 }
@@ -114,7 +114,7 @@ ALWAYS_INLINE void free_tree(struct addrspace *as, uint64_t entry, unsigned leve
 
 	if (entry & ENTRY_FORMAT.owned)
 		free_range(as, entry_table(as, entry), level, start, end, level + 1, owner);
-	free_table(as, ENTRY_FORMAT.address(entry), level);
+	free_table(as, ENTRY_FORMAT.table_address(entry), level);
 }
 
 /** Frees what an entry of a slot at this level named, once nothing can reach it. */

@@ -6,6 +6,12 @@
 
 #include "walk_fault.h"
 
+static RARELY enum addrspace_memory_type leaf_type(const struct addrspace *as, uint64_t leaf,
+						   unsigned level)
+{
+	return ENTRY_FORMAT.memory_type(space_traits(as), leaf, level);
+}
+
 static struct addrspace_run leaf_run(const struct addrspace *as, uint64_t entry, unsigned level,
 				     uint64_t gpa)
 {
@@ -13,11 +19,11 @@ static struct addrspace_run leaf_run(const struct addrspace *as, uint64_t entry,
 
 	return (struct addrspace_run){
 		.gpa = gpa & ~(size - 1),
-		.hpa = ENTRY_FORMAT.address(entry),
+		.hpa = ENTRY_FORMAT.leaf_address(entry, level),
 		.size = size,
 		.leaf_size = size,
 		.permissions = ENTRY_FORMAT.permissions(entry),
-		.memory_type = ENTRY_FORMAT.memory_type(as->cpu_features, entry),
+		.memory_type = leaf_type(as, entry, level),
 		.owned = (entry & ENTRY_FORMAT.owned) != 0,
 	};
 }
@@ -152,13 +158,13 @@ static const char *check_pointer(const struct addrspace *as, uint64_t hpa)
 
 static const char *check_table(const struct checker *checker, uint64_t entry, unsigned level)
 {
-	const char *what = ENTRY_FORMAT.defect(checker->as->cpu_features, entry, level);
+	const char *what = ENTRY_FORMAT.defect(space_traits(checker->as), entry, level);
 
 	if (what)
 		return what;
-	if (ENTRY_FORMAT.address(entry) & checker->as->frame_forbidden)
+	if (ENTRY_FORMAT.table_address(entry) & checker->as->frame_forbidden)
 		return "a table lies beyond the host's width";
-	return check_pointer(checker->as, ENTRY_FORMAT.address(entry));
+	return check_pointer(checker->as, ENTRY_FORMAT.table_address(entry));
 }
 
 /** A leaf against its region. */
@@ -166,22 +172,22 @@ static const char *check_backing(const struct checker *checker, uint64_t entry, 
 				 uint64_t gpa)
 {
 	const struct addrspace_region *region = &checker->region;
-	uint32_t features = checker->as->cpu_features;
+	const struct addrspace *as = checker->as;
 	bool owned = (entry & ENTRY_FORMAT.owned) != 0;
-	uint64_t expected =
-		ENTRY_FORMAT.leaf(features, level, region->permissions, region->memory_type);
+	uint64_t expected = ENTRY_FORMAT.leaf(space_traits(as), level, region->permissions,
+					      region->memory_type);
 
 	if (level_size(level) > region->gpa + region->size - gpa)
 		return "a leaf reaches beyond its region";
 	if (!(entry & ENTRY_FORMAT.present) != !region->permissions ||
 	    ENTRY_FORMAT.permissions(entry) != region->permissions)
 		return "a leaf's permissions are not its region's";
-	if (ENTRY_FORMAT.memory_type(features, entry) !=
-	    ENTRY_FORMAT.memory_type(features, expected))
+	if (leaf_type(as, entry, level) != leaf_type(as, expected, level))
 		return "a leaf's memory type is not its region's";
 	if (owned != (region->backend.kind == ADDRSPACE_ALLOC))
 		return "a leaf's ownership is not its region's";
-	if (!owned && ENTRY_FORMAT.address(entry) != gpa - region->backend.u.linear.offset)
+	if (!owned &&
+	    ENTRY_FORMAT.leaf_address(entry, level) != gpa - region->backend.u.linear.offset)
 		return "a leaf's address is not its region's";
 	return NULL;
 }
@@ -189,13 +195,14 @@ static const char *check_backing(const struct checker *checker, uint64_t entry, 
 static const char *check_leaf(struct checker *checker, uint64_t entry, unsigned level, uint64_t gpa)
 {
 	const struct addrspace *as = checker->as;
-	const char *what = ENTRY_FORMAT.defect(as->cpu_features, entry, level);
+	const char *what = ENTRY_FORMAT.defect(space_traits(as), entry, level);
 
 	if (level > PAGE_TABLE_MAX_LEAF || !(as->leaf_levels >> level & 1))
 		return "a leaf of a size that this CPU does not have";
 	if (what)
 		return what;
-	if (ENTRY_FORMAT.address(entry) & (as->frame_forbidden | (level_size(level) - 1)))
+	if (ENTRY_FORMAT.leaf_address(entry, level) &
+	    (as->frame_forbidden | (level_size(level) - 1)))
 		return "a leaf's address is misaligned or beyond the host's width";
 	if (gpa - checker->region.gpa >= checker->region.size &&
 	    !addrspace_region_set_find(as, gpa, &checker->region))

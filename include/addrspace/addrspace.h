@@ -87,6 +87,7 @@ struct addrspace {
 	uint64_t region_nodes;
 	uint32_t region_depth; /* levels of nodes; 0: no region */
 	uint32_t cpu_features;
+	uint32_t memory_types; /* the format's own encoding of which memory types there are */
 	uint8_t levels;
 	uint8_t gpa_bits;
 	uint8_t host_bits;

@@ -51,9 +51,15 @@ static inline uint64_t hostile_address_bits(uint64_t hpa)
 	return hpa << HOSTILE_ADDRESS_SHIFT;
 }
 
-static inline uint64_t hostile_address(uint64_t entry)
+static inline uint64_t hostile_table_address(uint64_t entry)
 {
 	return (entry & HOSTILE_ADDRESS) >> HOSTILE_ADDRESS_SHIFT;
+}
+
+static inline uint64_t hostile_leaf_address(uint64_t leaf, unsigned level)
+{
+	(void)level;
+	return hostile_table_address(leaf);
 }
 
 /** Of an empty entry it says that it is a table, at the last level too: nobody may ask. */
@@ -79,10 +85,10 @@ static inline uint64_t hostile_live(unsigned permissions)
 	return live;
 }
 
-static inline uint64_t hostile_with_permissions(uint32_t cpu_features, uint64_t leaf,
+static inline uint64_t hostile_with_permissions(struct entry_traits traits, uint64_t leaf,
 						unsigned permissions)
 {
-	(void)cpu_features;
+	(void)traits;
 	leaf &= ~(HOSTILE_LIVE | HOSTILE_PERMISSIONS);
 	leaf |= hostile_live(permissions);
 	if (!(permissions & ADDRSPACE_READ))
@@ -108,14 +114,14 @@ static inline uint64_t hostile_type(enum addrspace_memory_type memory_type)
 	return 6;
 }
 
-static inline uint64_t hostile_leaf(uint32_t cpu_features, unsigned level, unsigned permissions,
-				    enum addrspace_memory_type memory_type)
+static inline uint64_t hostile_leaf(struct entry_traits traits, unsigned level,
+				    unsigned permissions, enum addrspace_memory_type memory_type)
 {
 	uint64_t leaf = HOSTILE_LEAF | hostile_size(level) |
 			hostile_type(memory_type) << HOSTILE_TYPE_SHIFT;
 
-	leaf |= cpu_features & ADDRSPACE_CPU_HARDWARE_AD ? HOSTILE_CLEAN : HOSTILE_ACCESSED;
-	return hostile_with_permissions(cpu_features, leaf, permissions);
+	leaf |= traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD ? HOSTILE_CLEAN : HOSTILE_ACCESSED;
+	return hostile_with_permissions(traits, leaf, permissions);
 }
 
 static inline uint64_t hostile_with_dirty(uint64_t leaf)
@@ -141,9 +147,10 @@ static inline unsigned hostile_permissions(uint64_t leaf)
 	return permissions;
 }
 
-static inline enum addrspace_memory_type hostile_memory_type(uint32_t cpu_features, uint64_t leaf)
+static inline enum addrspace_memory_type hostile_memory_type(struct entry_traits traits,
+							     uint64_t leaf, unsigned level)
 {
-	(void)cpu_features;
+	(void)traits, (void)level;
 	switch ((leaf & HOSTILE_TYPE) >> HOSTILE_TYPE_SHIFT) {
 	case 5:
 		return ADDRSPACE_WRITE_BACK;
@@ -164,28 +171,28 @@ static inline bool hostile_dirty(uint64_t leaf)
 	return !(leaf & HOSTILE_CLEAN);
 }
 
-static inline const char *hostile_table_defect(uint32_t cpu_features, uint64_t table,
+static inline const char *hostile_table_defect(struct entry_traits traits, uint64_t table,
 					       unsigned level)
 {
 	uint64_t known = HOSTILE_LIVE_WRITE | HOSTILE_ADDRESS | HOSTILE_SOFTWARE_OWNED;
 
-	if (cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+	if (traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
 		known |= HOSTILE_ACCESSED;
 	if (table & ~known)
 		return "bits are set that nobody sets";
 	return level == 0 ? "a table where only pages can be" : NULL;
 }
 
-static inline const char *hostile_defect(uint32_t cpu_features, uint64_t entry, unsigned level)
+static inline const char *hostile_defect(struct entry_traits traits, uint64_t entry, unsigned level)
 {
-	bool hardware_ad = cpu_features & ADDRSPACE_CPU_HARDWARE_AD;
+	bool hardware_ad = traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD;
 	uint64_t known = HOSTILE_LEAF | HOSTILE_LIVE | HOSTILE_PERMISSIONS | HOSTILE_SIZE |
 			 HOSTILE_ADDRESS | HOSTILE_ACCESSED | HOSTILE_TYPE | HOSTILE_SOFTWARE_OWNED;
 	unsigned permissions = hostile_permissions(entry);
 	uint64_t type = (entry & HOSTILE_TYPE) >> HOSTILE_TYPE_SHIFT;
 
 	if (hostile_is_table(entry, level))
-		return hostile_table_defect(cpu_features, entry, level);
+		return hostile_table_defect(traits, entry, level);
 	if (entry & ~(known | (hardware_ad ? HOSTILE_CLEAN : 0)))
 		return "bits are set that nobody sets";
 	if ((entry & HOSTILE_SIZE) != hostile_size(level))
@@ -207,7 +214,8 @@ static const struct entry_format hostile_entry_format = {
 	.table = HOSTILE_LIVE_WRITE,
 	.break_before_split = true,
 	.address_bits = hostile_address_bits,
-	.address = hostile_address,
+	.table_address = hostile_table_address,
+	.leaf_address = hostile_leaf_address,
 	.is_table = hostile_is_table,
 	.leaf = hostile_leaf,
 	.with_permissions = hostile_with_permissions,

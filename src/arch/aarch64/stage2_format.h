@@ -31,9 +31,15 @@ static inline uint64_t stage2_address_bits(uint64_t hpa)
 	return hpa;
 }
 
-static inline uint64_t stage2_address(uint64_t entry)
+static inline uint64_t stage2_table_address(uint64_t entry)
 {
 	return entry & S2_ADDRESS;
+}
+
+static inline uint64_t stage2_leaf_address(uint64_t leaf, unsigned level)
+{
+	(void)level;
+	return stage2_table_address(leaf);
 }
 
 static inline bool stage2_is_table(uint64_t entry, unsigned level)
@@ -46,7 +52,7 @@ static inline bool stage2_dirty(uint64_t leaf)
 	return leaf & S2_SOFTWARE_DIRTY || (leaf & S2_DBM && leaf & S2_WRITE);
 }
 
-static inline uint64_t stage2_with_permissions(uint32_t cpu_features, uint64_t leaf,
+static inline uint64_t stage2_with_permissions(struct entry_traits traits, uint64_t leaf,
 					       unsigned permissions)
 {
 	if (stage2_dirty(leaf))
@@ -60,14 +66,15 @@ static inline uint64_t stage2_with_permissions(uint32_t cpu_features, uint64_t l
 		leaf |= S2_EXECUTE_NEVER;
 	if (!(permissions & ADDRSPACE_WRITE))
 		return leaf;
-	if (!(cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
+	if (!(traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
 		return leaf | S2_WRITE;
 	return leaf | S2_DBM | (leaf & S2_SOFTWARE_DIRTY ? S2_WRITE : 0);
 }
 
-static inline uint64_t stage2_memattr(uint32_t cpu_features, enum addrspace_memory_type memory_type)
+static inline uint64_t stage2_memattr(struct entry_traits traits,
+				      enum addrspace_memory_type memory_type)
 {
-	bool fwb = cpu_features & ADDRSPACE_CPU_FWB;
+	bool fwb = traits.cpu_features & ADDRSPACE_CPU_FWB;
 
 	switch (memory_type) {
 	case ADDRSPACE_WRITE_BACK:
@@ -82,18 +89,18 @@ static inline uint64_t stage2_memattr(uint32_t cpu_features, enum addrspace_memo
 	return 1; /* Device-nGnRE */
 }
 
-static inline uint64_t stage2_leaf(uint32_t cpu_features, unsigned level, unsigned permissions,
+static inline uint64_t stage2_leaf(struct entry_traits traits, unsigned level, unsigned permissions,
 				   enum addrspace_memory_type memory_type)
 {
-	uint64_t leaf = stage2_memattr(cpu_features, memory_type) << S2_MEMATTR_SHIFT;
+	uint64_t leaf = stage2_memattr(traits, memory_type) << S2_MEMATTR_SHIFT;
 
 	if (level == 0)
 		leaf |= S2_TABLE_OR_PAGE;
 	if (memory_type != ADDRSPACE_DEVICE)
 		leaf |= S2_INNER_SHAREABLE;
-	if (!(cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
+	if (!(traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
 		leaf |= S2_ACCESSED;
-	return stage2_with_permissions(cpu_features, leaf, permissions);
+	return stage2_with_permissions(traits, leaf, permissions);
 }
 
 static inline uint64_t stage2_with_dirty(uint64_t leaf)
@@ -120,9 +127,10 @@ static inline unsigned stage2_permissions(uint64_t leaf)
 	return permissions;
 }
 
-static inline enum addrspace_memory_type stage2_memory_type(uint32_t cpu_features, uint64_t leaf)
+static inline enum addrspace_memory_type stage2_memory_type(struct entry_traits traits,
+							    uint64_t leaf, unsigned level)
 {
-	(void)cpu_features;
+	(void)traits, (void)level;
 	switch ((leaf & S2_MEMATTR) >> S2_MEMATTR_SHIFT) {
 	case 6:
 	case 0xf:
@@ -142,31 +150,31 @@ static inline bool stage2_accessed(uint64_t leaf)
 }
 
 /** Bits that hardware and this library set. */
-static inline uint64_t stage2_known_bits(uint32_t cpu_features, uint64_t entry, unsigned level)
+static inline uint64_t stage2_known_bits(struct entry_traits traits, uint64_t entry, unsigned level)
 {
 	uint64_t known = S2_ADDRESS | S2_SOFTWARE_OWNED | S2_VALID | S2_TABLE_OR_PAGE;
 
 	if (stage2_is_table(entry, level))
 		return known;
-	if (cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+	if (traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
 		known |= S2_DBM | S2_SOFTWARE_DIRTY;
 	return known | S2_MEMATTR | S2_READ | S2_WRITE | S2_INNER_SHAREABLE | S2_ACCESSED |
 	       S2_EXECUTE_NEVER;
 }
 
-static inline const char *stage2_defect(uint32_t cpu_features, uint64_t entry, unsigned level)
+static inline const char *stage2_defect(struct entry_traits traits, uint64_t entry, unsigned level)
 {
 	uint64_t memattr = (entry & S2_MEMATTR) >> S2_MEMATTR_SHIFT;
 	uint64_t shareability = memattr == 1 ? 0 : S2_INNER_SHAREABLE;
-	bool fwb = cpu_features & ADDRSPACE_CPU_FWB;
+	bool fwb = traits.cpu_features & ADDRSPACE_CPU_FWB;
 
-	if (entry & ~stage2_known_bits(cpu_features, entry, level))
+	if (entry & ~stage2_known_bits(traits, entry, level))
 		return "bits are set that nobody sets";
 	if (stage2_is_table(entry, level))
 		return NULL;
 	if (level == 0 && !(entry & S2_TABLE_OR_PAGE))
 		return "a block where only pages can be";
-	if (!(entry & S2_ACCESSED) && !(cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
+	if (!(entry & S2_ACCESSED) && !(traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
 		return "the access flag is clear and hardware does not set it";
 	if (memattr != 1 && memattr != 5 && memattr != (fwb ? 6 : 0xf) && (fwb || memattr != 0xa))
 		return "a reserved memory type";
@@ -183,7 +191,8 @@ static const struct entry_format stage2_entry_format = {
 	.table = S2_VALID | S2_TABLE_OR_PAGE,
 	.break_before_split = true,
 	.address_bits = stage2_address_bits,
-	.address = stage2_address,
+	.table_address = stage2_table_address,
+	.leaf_address = stage2_leaf_address,
 	.is_table = stage2_is_table,
 	.leaf = stage2_leaf,
 	.with_permissions = stage2_with_permissions,

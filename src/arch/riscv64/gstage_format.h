@@ -31,9 +31,15 @@ static inline uint64_t gstage_address_bits(uint64_t hpa)
 	return hpa >> GS_PPN_TO_ADDRESS;
 }
 
-static inline uint64_t gstage_address(uint64_t entry)
+static inline uint64_t gstage_table_address(uint64_t entry)
 {
 	return (entry & GS_PPN) << GS_PPN_TO_ADDRESS;
+}
+
+static inline uint64_t gstage_leaf_address(uint64_t leaf, unsigned level)
+{
+	(void)level;
+	return gstage_table_address(leaf);
 }
 
 /** A leaf without permissions still has U. */
@@ -42,10 +48,10 @@ static inline bool gstage_is_table(uint64_t entry, unsigned level)
 	return level > 0 && !(entry & (GS_PERMISSIONS | GS_USER));
 }
 
-static inline uint64_t gstage_with_permissions(uint32_t cpu_features, uint64_t leaf,
+static inline uint64_t gstage_with_permissions(struct entry_traits traits, uint64_t leaf,
 					       unsigned permissions)
 {
-	(void)cpu_features;
+	(void)traits;
 	leaf &= ~(GS_VALID | GS_PERMISSIONS);
 	if (permissions)
 		leaf |= GS_VALID | (uint64_t)permissions << GS_PERMISSION_SHIFT;
@@ -53,23 +59,24 @@ static inline uint64_t gstage_with_permissions(uint32_t cpu_features, uint64_t l
 }
 
 /** Without Svpbmt the field must be 0, and the PMAs decide. */
-static inline uint64_t gstage_pbmt(uint32_t cpu_features, enum addrspace_memory_type memory_type)
+static inline uint64_t gstage_pbmt(struct entry_traits traits,
+				   enum addrspace_memory_type memory_type)
 {
-	if (!(cpu_features & ADDRSPACE_CPU_SVPBMT) || memory_type == ADDRSPACE_WRITE_BACK)
+	if (!(traits.cpu_features & ADDRSPACE_CPU_SVPBMT) || memory_type == ADDRSPACE_WRITE_BACK)
 		return 0;
 	return memory_type == ADDRSPACE_NON_CACHEABLE ? 1 : 2;
 }
 
-static inline uint64_t gstage_leaf(uint32_t cpu_features, unsigned level, unsigned permissions,
+static inline uint64_t gstage_leaf(struct entry_traits traits, unsigned level, unsigned permissions,
 				   enum addrspace_memory_type memory_type)
 {
-	uint64_t leaf = GS_USER | gstage_pbmt(cpu_features, memory_type) << GS_PBMT_SHIFT;
+	uint64_t leaf = GS_USER | gstage_pbmt(traits, memory_type) << GS_PBMT_SHIFT;
 
 	(void)level;
 	/* Where hardware does not set A and D their absence faults: they are on from the start. */
-	if (!(cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
+	if (!(traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
 		leaf |= GS_ACCESSED | GS_DIRTY;
-	return gstage_with_permissions(cpu_features, leaf, permissions);
+	return gstage_with_permissions(traits, leaf, permissions);
 }
 
 static inline uint64_t gstage_with_dirty(uint64_t leaf)
@@ -88,9 +95,10 @@ static inline unsigned gstage_permissions(uint64_t leaf)
 	return (unsigned)((leaf & GS_PERMISSIONS) >> GS_PERMISSION_SHIFT);
 }
 
-static inline enum addrspace_memory_type gstage_memory_type(uint32_t cpu_features, uint64_t leaf)
+static inline enum addrspace_memory_type gstage_memory_type(struct entry_traits traits,
+							    uint64_t leaf, unsigned level)
 {
-	(void)cpu_features;
+	(void)traits, (void)level;
 	switch ((leaf & GS_PBMT) >> GS_PBMT_SHIFT) {
 	case 0:
 		return ADDRSPACE_WRITE_BACK;
@@ -121,7 +129,7 @@ static inline uint64_t gstage_known_bits(uint64_t entry, unsigned level)
 	return known | GS_PERMISSIONS | GS_USER | GS_ACCESSED | GS_DIRTY | GS_PBMT;
 }
 
-static inline const char *gstage_defect(uint32_t cpu_features, uint64_t entry, unsigned level)
+static inline const char *gstage_defect(struct entry_traits traits, uint64_t entry, unsigned level)
 {
 	uint64_t pbmt = (entry & GS_PBMT) >> GS_PBMT_SHIFT;
 
@@ -133,10 +141,10 @@ static inline const char *gstage_defect(uint32_t cpu_features, uint64_t entry, u
 		return "U is clear";
 	if ((gstage_permissions(entry) & 3) == ADDRSPACE_WRITE)
 		return "write without read";
-	if (!(cpu_features & ADDRSPACE_CPU_HARDWARE_AD) &&
+	if (!(traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD) &&
 	    (!gstage_accessed(entry) || !gstage_dirty(entry)))
 		return "A or D is clear and hardware does not set it";
-	if (pbmt == 3 || (pbmt && !(cpu_features & ADDRSPACE_CPU_SVPBMT)))
+	if (pbmt == 3 || (pbmt && !(traits.cpu_features & ADDRSPACE_CPU_SVPBMT)))
 		return "a reserved memory type";
 	return NULL;
 }
@@ -149,7 +157,8 @@ static const struct entry_format gstage_entry_format = {
 	.table = GS_VALID,
 	.break_before_split = false,
 	.address_bits = gstage_address_bits,
-	.address = gstage_address,
+	.table_address = gstage_table_address,
+	.leaf_address = gstage_leaf_address,
 	.is_table = gstage_is_table,
 	.leaf = gstage_leaf,
 	.with_permissions = gstage_with_permissions,

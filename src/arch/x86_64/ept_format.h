@@ -30,9 +30,15 @@ static inline uint64_t ept_address_bits(uint64_t hpa)
 	return hpa;
 }
 
-static inline uint64_t ept_address(uint64_t entry)
+static inline uint64_t ept_table_address(uint64_t entry)
 {
 	return entry & EPT_ADDRESS;
+}
+
+static inline uint64_t ept_leaf_address(uint64_t leaf, unsigned level)
+{
+	(void)level;
+	return ept_table_address(leaf);
 }
 
 static inline bool ept_is_table(uint64_t entry, unsigned level)
@@ -40,10 +46,10 @@ static inline bool ept_is_table(uint64_t entry, unsigned level)
 	return level > 0 && !(entry & EPT_LARGE);
 }
 
-static inline uint64_t ept_with_permissions(uint32_t cpu_features, uint64_t leaf,
+static inline uint64_t ept_with_permissions(struct entry_traits traits, uint64_t leaf,
 					    unsigned permissions)
 {
-	(void)cpu_features;
+	(void)traits;
 	leaf &= ~(EPT_PERMISSIONS | EPT_SOFTWARE_PARKED);
 	return leaf | (permissions ? permissions : EPT_SOFTWARE_PARKED);
 }
@@ -64,12 +70,11 @@ static inline uint64_t ept_type_bits(enum addrspace_memory_type memory_type)
 	return 0;
 }
 
-static inline uint64_t ept_leaf(uint32_t cpu_features, unsigned level, unsigned permissions,
+static inline uint64_t ept_leaf(struct entry_traits traits, unsigned level, unsigned permissions,
 				enum addrspace_memory_type memory_type)
 {
-	return ept_with_permissions(cpu_features,
-				    ept_type_bits(memory_type) | (level > 0 ? EPT_LARGE : 0),
-				    permissions);
+	return ept_with_permissions(
+		traits, ept_type_bits(memory_type) | (level > 0 ? EPT_LARGE : 0), permissions);
 }
 
 static inline uint64_t ept_with_dirty(uint64_t leaf)
@@ -87,9 +92,10 @@ static inline unsigned ept_permissions(uint64_t leaf)
 	return (unsigned)(leaf & EPT_PERMISSIONS);
 }
 
-static inline enum addrspace_memory_type ept_memory_type(uint32_t cpu_features, uint64_t leaf)
+static inline enum addrspace_memory_type ept_memory_type(struct entry_traits traits, uint64_t leaf,
+							 unsigned level)
 {
-	(void)cpu_features;
+	(void)traits, (void)level;
 	switch ((leaf & EPT_TYPE) >> EPT_TYPE_SHIFT) {
 	case 6:
 		return ADDRSPACE_WRITE_BACK;
@@ -113,15 +119,15 @@ static inline bool ept_dirty(uint64_t leaf)
 }
 
 /** Bits that hardware and this library set. */
-static inline uint64_t ept_known_bits(uint32_t cpu_features, uint64_t entry, unsigned level)
+static inline uint64_t ept_known_bits(struct entry_traits traits, uint64_t entry, unsigned level)
 {
 	uint64_t known = EPT_ADDRESS | EPT_SOFTWARE_OWNED | EPT_PERMISSIONS;
 
-	if (cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+	if (traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
 		known |= EPT_ACCESSED;
 	if (ept_is_table(entry, level))
 		return known;
-	if (cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
+	if (traits.cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
 		known |= EPT_DIRTY;
 	if (!(entry & EPT_PERMISSIONS))
 		known |= EPT_SOFTWARE_PARKED;
@@ -129,18 +135,18 @@ static inline uint64_t ept_known_bits(uint32_t cpu_features, uint64_t entry, uns
 }
 
 /** Misconfigurations (SDM 3C, 29.3.3.1), and bits that must be 0. */
-static inline const char *ept_defect(uint32_t cpu_features, uint64_t entry, unsigned level)
+static inline const char *ept_defect(struct entry_traits traits, uint64_t entry, unsigned level)
 {
 	uint64_t type = (entry & EPT_TYPE) >> EPT_TYPE_SHIFT;
 	unsigned permissions = ept_permissions(entry);
 
-	if (entry & ~ept_known_bits(cpu_features, entry, level))
+	if (entry & ~ept_known_bits(traits, entry, level))
 		return "bits are set that nobody sets";
 	if (ept_is_table(entry, level))
 		return permissions == EPT_PERMISSIONS ? NULL : "a table that does not grant all";
 	if (permissions & ADDRSPACE_WRITE && !(permissions & ADDRSPACE_READ))
 		return "write without read";
-	if (permissions == ADDRSPACE_EXECUTE && !(cpu_features & ADDRSPACE_CPU_EXECUTE_ONLY))
+	if (permissions == ADDRSPACE_EXECUTE && !(traits.cpu_features & ADDRSPACE_CPU_EXECUTE_ONLY))
 		return "execute-only on a CPU without it";
 	if (type == 2 || type == 3 || type == 7)
 		return "a reserved memory type";
@@ -155,7 +161,8 @@ static const struct entry_format ept_entry_format = {
 	.table = EPT_PERMISSIONS,
 	.break_before_split = false,
 	.address_bits = ept_address_bits,
-	.address = ept_address,
+	.table_address = ept_table_address,
+	.leaf_address = ept_leaf_address,
 	.is_table = ept_is_table,
 	.leaf = ept_leaf,
 	.with_permissions = ept_with_permissions,
