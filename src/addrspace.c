@@ -384,13 +384,14 @@ static NEVER_INLINE void protect_regions(struct addrspace *as, struct page_table
 
 static int protect_locked(struct addrspace *as, uint64_t gpa, uint64_t end, unsigned permissions)
 {
+	const struct region_edit edit = addrspace_region_edit_permissions(permissions);
 	struct page_table_change change;
 	struct region_reserve reserve;
 	int error = find_changed(as, permissions, &gpa, &end);
 
 	if (error || gpa == end)
 		return error;
-	error = addrspace_region_set_reserve_protect(as, gpa, end, permissions, &reserve);
+	error = addrspace_region_set_reserve_edit(as, gpa, end, edit, &reserve);
 	if (error)
 		return error;
 	change = start_change(gpa, end);
@@ -401,7 +402,7 @@ static int protect_locked(struct addrspace *as, uint64_t gpa, uint64_t end, unsi
 		protect_regions(as, &change);
 		invalidate_change(as, &change);
 		as->format->finish_cuts(as, &change);
-		addrspace_region_set_protect(as, gpa, end, permissions, &reserve);
+		addrspace_region_set_edit(as, gpa, end, edit, &reserve);
 	}
 	release_tables(as, &change);
 	addrspace_region_set_release(as, &reserve);
@@ -421,6 +422,57 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
 		return error;
 	lock_exclusive(as);
 	error = protect_locked(as, gpa, gpa + size, permissions);
+	unlock_exclusive(as);
+	return error;
+}
+
+/* ---- discard ---- */
+
+/** 0; ADDRSPACE_ENOENT if part of the range has no region, else ADDRSPACE_ENOTSUP if part of it is
+ * not the space's to give away. */
+static NEVER_INLINE int check_all_alloc(const struct addrspace *as, uint64_t gpa, uint64_t end)
+{
+	struct addrspace_region region;
+	int error = 0;
+
+	for (uint64_t at = gpa; at < end; at = region_end(&region)) {
+		if (!addrspace_region_set_find(as, at, &region))
+			return ADDRSPACE_ENOENT;
+		if (region.backend.kind != ADDRSPACE_ALLOC)
+			error = ADDRSPACE_ENOTSUP;
+	}
+	return error;
+}
+
+static int discard_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
+{
+	const struct region_edit edit = addrspace_region_edit_lazy();
+	struct region_reserve reserve;
+	int error = check_all_alloc(as, gpa, end);
+
+	if (error)
+		return error;
+	error = addrspace_region_set_reserve_edit(as, gpa, end, edit, &reserve);
+	if (error)
+		return error;
+	error = exchange_table(as, gpa, end, NULL, NULL);
+	if (!error)
+		addrspace_region_set_edit(as, gpa, end, edit, &reserve);
+	addrspace_region_set_release(as, &reserve);
+	return error;
+}
+
+int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size)
+{
+	int error;
+
+	if (!as)
+		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, size, as->gpa_limit);
+	if (error)
+		return error;
+	lock_exclusive(as);
+	error = discard_locked(as, gpa, gpa + size);
 	unlock_exclusive(as);
 	return error;
 }

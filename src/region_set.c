@@ -102,11 +102,6 @@ static void leaf_set_range(struct leaf_record *record, uint64_t start, uint64_t 
 				       (record->pages_and_attributes & ATTRIBUTE_MASK);
 }
 
-static uint64_t leaf_permissions(const struct leaf_record *record)
-{
-	return record->pages_and_attributes & PERMISSIONS_MASK;
-}
-
 static bool leaf_attributes_equal(const struct leaf_record *a, const struct leaf_record *b)
 {
 	return !((a->pages_and_attributes ^ b->pages_and_attributes) & ATTRIBUTE_MASK) &&
@@ -144,6 +139,16 @@ static void unpack(const struct leaf_record *record, struct addrspace_region *re
 	region->backend.u.linear.offset = record->linear_offset;
 	if (region->backend.kind == ADDRSPACE_ALLOC)
 		region->backend.u.alloc.populate = (attributes & BACKEND_POPULATE) != 0;
+}
+
+struct region_edit addrspace_region_edit_permissions(unsigned permissions)
+{
+	return (struct region_edit){PERMISSIONS_MASK, permissions & PERMISSIONS_MASK};
+}
+
+struct region_edit addrspace_region_edit_lazy(void)
+{
+	return (struct region_edit){BACKEND_POPULATE, 0};
 }
 
 static uint64_t record_end(const union record *record, unsigned level)
@@ -828,11 +833,22 @@ int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uin
 	return reserve_for(as, &path, change.insertions, &path, 0, reserve);
 }
 
-/** The part inside [gpa, end) of the region that contains address, with other permissions; false if
- * there is none, or it lies inside whole, or has them. */
-static NEVER_INLINE bool protected_cut(const struct addrspace *as, struct region_path *path,
-				       uint64_t address, uint64_t gpa, uint64_t end,
-				       unsigned permissions, struct leaf_record *part)
+/** True if the edit would change nothing of the record. */
+static bool edited(const struct leaf_record *record, struct region_edit edit)
+{
+	return (record->pages_and_attributes & edit.mask) == edit.value;
+}
+
+static void apply_edit(struct leaf_record *record, struct region_edit edit)
+{
+	record->pages_and_attributes = (record->pages_and_attributes & ~edit.mask) | edit.value;
+}
+
+/** The part inside [gpa, end) of the region that contains address, edited; false if there is none,
+ * or it lies inside whole, or needs no edit. */
+static NEVER_INLINE bool edited_cut(const struct addrspace *as, struct region_path *path,
+				    uint64_t address, uint64_t gpa, uint64_t end,
+				    struct region_edit edit, struct leaf_record *part)
 {
 	uint64_t part_end;
 
@@ -840,27 +856,26 @@ static NEVER_INLINE bool protected_cut(const struct addrspace *as, struct region
 		return false;
 	*part = *record_at(path);
 	part_end = leaf_end(part);
-	if (part->start > address || leaf_permissions(part) == permissions ||
-	    (part->start >= gpa && part_end <= end))
+	if (part->start > address || edited(part, edit) || (part->start >= gpa && part_end <= end))
 		return false;
-	part->pages_and_attributes ^= leaf_permissions(part) ^ permissions;
+	apply_edit(part, edit);
 	leaf_set_range(part, part->start > gpa ? part->start : gpa,
 		       part_end < end ? part_end : end);
 	return true;
 }
 
-/** The first region from *position on that ends in the range and has other permissions, with these;
- * *position moves behind it. */
-static NEVER_INLINE bool protected_next(const struct addrspace *as, struct region_path *path,
-					uint64_t *position, uint64_t end, unsigned permissions,
-					struct leaf_record *part)
+/** The first region from *position on that ends in the range and needs the edit, edited; *position
+ * moves behind it. */
+static NEVER_INLINE bool edited_next(const struct addrspace *as, struct region_path *path,
+				     uint64_t *position, uint64_t end, struct region_edit edit,
+				     struct leaf_record *part)
 {
 	while (seek_ending_above(as, *position, path) && record_at(path)->start < end) {
 		*part = *record_at(path);
 		*position = leaf_end(part);
-		if (leaf_permissions(part) == permissions)
+		if (edited(part, edit))
 			continue;
-		part->pages_and_attributes ^= leaf_permissions(part) ^ permissions;
+		apply_edit(part, edit);
 		return true;
 	}
 	return false;
@@ -876,8 +891,8 @@ static unsigned part_insertions(const struct addrspace *as, const struct leaf_re
 	return change.insertions;
 }
 
-int addrspace_region_set_reserve_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
-					 unsigned permissions, struct region_reserve *reserve)
+int addrspace_region_set_reserve_edit(struct addrspace *as, uint64_t gpa, uint64_t end,
+				      struct region_edit edit, struct region_reserve *reserve)
 {
 	unsigned left = 0;
 	unsigned right = 0;
@@ -886,11 +901,10 @@ int addrspace_region_set_reserve_protect(struct addrspace *as, uint64_t gpa, uin
 	struct region_path right_path;
 
 	*reserve = (struct region_reserve){0};
-	if (protected_cut(as, &left_path, gpa, gpa, end, permissions, &part))
+	if (edited_cut(as, &left_path, gpa, gpa, end, edit, &part))
 		left = part_insertions(as, &part, &left_path);
 	/* A part that starts at gpa is the one above. */
-	if (protected_cut(as, &right_path, end - 1, gpa, end, permissions, &part) &&
-	    part.start > gpa)
+	if (edited_cut(as, &right_path, end - 1, gpa, end, edit, &part) && part.start > gpa)
 		right = part_insertions(as, &part, &right_path);
 	if (!left && !right)
 		return ADDRSPACE_OK;
@@ -925,8 +939,8 @@ void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t e
 		remove_range(&work, gpa, end);
 }
 
-void addrspace_region_set_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
-				  unsigned permissions, struct region_reserve *reserve)
+void addrspace_region_set_edit(struct addrspace *as, uint64_t gpa, uint64_t end,
+			       struct region_edit edit, struct region_reserve *reserve)
 {
 	uint64_t position = gpa;
 	struct region_work work;
@@ -935,9 +949,9 @@ void addrspace_region_set_protect(struct addrspace *as, uint64_t gpa, uint64_t e
 	work.reserve = reserve;
 	/* Cuts come first: they need the nodes that were counted for the tree as it was. What
 	 * follows only changes records and takes some out. */
-	while (protected_cut(as, &work.path, gpa, gpa, end, permissions, &work.record.leaf) ||
-	       protected_cut(as, &work.path, end - 1, gpa, end, permissions, &work.record.leaf) ||
-	       protected_next(as, &work.path, &position, end, permissions, &work.record.leaf))
+	while (edited_cut(as, &work.path, gpa, gpa, end, edit, &work.record.leaf) ||
+	       edited_cut(as, &work.path, end - 1, gpa, end, edit, &work.record.leaf) ||
+	       edited_next(as, &work.path, &position, end, edit, &work.record.leaf))
 		replace_by_record(&work);
 }
 

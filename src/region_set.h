@@ -19,6 +19,18 @@ struct region_reserve {
 	uint64_t first_hpa;
 };
 
+/** A change of regions' attributes that leaves ranges and cookies alone: which bits of a region's
+ * packed attributes take which value. */
+struct region_edit {
+	uint64_t mask;
+	uint64_t value;
+};
+
+/** Other permissions. */
+struct region_edit addrspace_region_edit_permissions(unsigned permissions);
+/** Frames come on first fault from now on. For alloc regions only. */
+struct region_edit addrspace_region_edit_lazy(void);
+
 /** Copies the region that contains gpa; false if there is none. region may be NULL. */
 bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
 			       struct addrspace_region *region);
@@ -40,13 +52,13 @@ bool addrspace_region_set_find_gap(const struct addrspace *as, uint64_t hint, ui
  *
  * reserve_replace: for addrspace_region_set_replace(gpa, end, region). region NULL: for a removal;
  * takes nothing, and so cannot fail, unless [gpa, end) lies strictly inside one region.
- * reserve_protect: for addrspace_region_set_protect(gpa, end, permissions).
+ * reserve_edit: for addrspace_region_set_edit(gpa, end, edit); takes nothing where no region needs it.
  */
 int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 					 const struct addrspace_region *region,
 					 struct region_reserve *reserve);
-int addrspace_region_set_reserve_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
-					 unsigned permissions, struct region_reserve *reserve);
+int addrspace_region_set_reserve_edit(struct addrspace *as, uint64_t gpa, uint64_t end,
+				      struct region_edit edit, struct region_reserve *reserve);
 /** Gives back the nodes that were not used. */
 void addrspace_region_set_release(struct addrspace *as, struct region_reserve *reserve);
 
@@ -58,10 +70,10 @@ void addrspace_region_set_release(struct addrspace *as, struct region_reserve *r
 void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 				  const struct addrspace_region *region,
 				  struct region_reserve *reserve);
-/** Gives [gpa, end), which is all regions, these permissions, splitting at the ends and merging
- * what became equal. Cannot fail. */
-void addrspace_region_set_protect(struct addrspace *as, uint64_t gpa, uint64_t end,
-				  unsigned permissions, struct region_reserve *reserve);
+/** Edits [gpa, end), which is all regions, splitting at the ends and merging what became equal.
+ * Cannot fail. */
+void addrspace_region_set_edit(struct addrspace *as, uint64_t gpa, uint64_t end,
+			       struct region_edit edit, struct region_reserve *reserve);
 /** Empties the set and frees its nodes. */
 void addrspace_region_set_clear(struct addrspace *as);
 

@@ -193,6 +193,27 @@ int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size);
 int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned permissions);
 
 /**
+ * Takes the frames of [gpa, gpa + size) away from the guest and leaves the regions: for ballooning
+ * and eviction. Exclusive lock.
+ *
+ * The next fault on a page brings a frame of zeroes, or what the handler's allocate says it is
+ * (ADDRSPACE_FRAME_VALID). A page that comes back may be wanted: the handler's free, which is told
+ * gpa and cookie, sees the page's last contents. It comes after the one invalidation of the range
+ * (none if nothing was mapped), when no CPU can write to the page any more; a device's DMA must have
+ * been stopped before. Pages without permissions lose their frames as well.
+ *
+ * What was populated is lazy from now on: such regions are split and merged as needed, and their
+ * ends may need region nodes. In lazy regions it needs no memory. Emptied tables are given back.
+ * @return 0, or with nothing changed:
+ *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping
+ *   ADDRSPACE_ERANGE   outside the space
+ *   ADDRSPACE_ENOENT   part of the range has no region
+ *   ADDRSPACE_ENOTSUP  none of that, but part of it is linear: its memory is the embedder's
+ *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
+ */
+int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size);
+
+/**
  * Fills the new frame while no CPU can reach the page: between the invalidation and the store that
  * publishes the new frame, under the exclusive lock. Addresses are host-physical, one page each.
  */

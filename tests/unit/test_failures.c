@@ -330,6 +330,49 @@ static int protect_several_regions(struct fixture *fixture)
 				 ADDRSPACE_READ);
 }
 
+/* ---- discarding ---- */
+
+/** A populated region between others, in a region set without room for another record. */
+static void prepare_populated_with_a_full_region_node(struct fixture *fixture)
+{
+	assert_int_equal(addrspace_map_alloc(&fixture->as, LARGE - 8 * PAGE, 16 * PAGE, &fixture_rw,
+					     ADDRSPACE_MAP_POPULATE),
+			 0);
+	fixture_warm(fixture, LARGE - PAGE, ADDRSPACE_WRITE);
+	prepare_full_region_node(fixture);
+}
+
+static int discard_inside_a_populated_region(struct fixture *fixture)
+{
+	return addrspace_discard(&fixture->as, LARGE - 2 * PAGE, 4 * PAGE);
+}
+
+static int discard_the_end_of_a_populated_region(struct fixture *fixture)
+{
+	return addrspace_discard(&fixture->as, LARGE, 8 * PAGE);
+}
+
+static int discard_from_one_populated_region_into_another(struct fixture *fixture)
+{
+	return addrspace_discard(&fixture->as, GIB - 8 * PAGE, 12 * PAGE);
+}
+
+/** As prepare_mixed_neighbours(), with two populated regions that touch, and a full node. */
+static void prepare_populated_neighbours(struct fixture *fixture)
+{
+	struct addrspace *as = &fixture->as;
+
+	assert_int_equal(addrspace_map_alloc(as, GIB - 16 * PAGE, 16 * PAGE, &fixture_rw,
+					     ADDRSPACE_MAP_POPULATE),
+			 0);
+	prepare_full_region_node(fixture);
+	assert_int_equal(addrspace_map_alloc(as, GIB, 8 * PAGE, &fixture_ro,
+					     ADDRSPACE_MAP_POPULATE | ADDRSPACE_MAP_REPLACE),
+			 0);
+	fixture_warm(fixture, GIB - PAGE, ADDRSPACE_WRITE);
+	fixture_warm(fixture, GIB, ADDRSPACE_READ);
+}
+
 /* ---- faults ---- */
 
 static void prepare_lazy(struct fixture *fixture)
@@ -631,6 +674,12 @@ static void repeat_with_unusable_frames(void **state, const struct scenario *sce
 	_(prepare_big_leaves, protect_from_one_big_leaf_into_another, false, true)                 \
 	_(prepare_full_region_node, protect_with_a_full_region_node, false, false)                 \
 	_(prepare_several_regions, protect_several_regions, false, false)                          \
+	_(prepare_populated_with_a_full_region_node, discard_inside_a_populated_region, false,     \
+	  false)                                                                                   \
+	_(prepare_populated_with_a_full_region_node, discard_the_end_of_a_populated_region, false, \
+	  false)                                                                                   \
+	_(prepare_populated_neighbours, discard_from_one_populated_region_into_another, false,     \
+	  false)                                                                                   \
 	_(prepare_lazy, fault_in_an_empty_root, true, false)                                       \
 	_(prepare_lazy_with_one_page, fault_beside_a_page, true, false)                            \
 	_(prepare_lazy_with_one_page, fault_beside_a_table_of_pages, true, false)                  \
@@ -841,6 +890,17 @@ static void protect_of_whole_regions_takes_no_memory(void **state)
 	assert_takes_nothing(fixture, addrspace_protect(as, 4 * LARGE, 3 * LARGE, 0));
 }
 
+static void discard_in_lazy_regions_and_of_whole_regions_takes_no_memory(void **state)
+{
+	struct fixture *fixture = start(state, &several_regions);
+	struct addrspace *as = &fixture->as;
+
+	assert_takes_nothing(fixture, addrspace_discard(as, 5 * LARGE + 9 * PAGE, PAGE));
+	assert_takes_nothing(fixture, addrspace_discard(as, GIB + PAGE, 2 * PAGE));
+	assert_takes_nothing(fixture, addrspace_discard(as, 5 * LARGE, 8 * PAGE));
+	assert_takes_nothing(fixture, addrspace_discard(as, 5 * LARGE, LARGE));
+}
+
 static void moving_a_page_of_an_alloc_region_takes_no_memory(void **state)
 {
 	struct fixture *fixture = start(state, &mixed_neighbours);
@@ -902,6 +962,7 @@ int main(void)
 		cmocka_unit_test(
 			unmap_of_a_hole_in_a_region_takes_no_memory_while_its_node_has_room),
 		cmocka_unit_test(protect_of_whole_regions_takes_no_memory),
+		cmocka_unit_test(discard_in_lazy_regions_and_of_whole_regions_takes_no_memory),
 		cmocka_unit_test(moving_a_page_of_an_alloc_region_takes_no_memory),
 		cmocka_unit_test(clear_takes_no_memory),
 		cmocka_unit_test(faults_on_what_is_there_or_refused_take_no_memory),

@@ -249,6 +249,12 @@ static void change_story(struct fixture *fixture, uint64_t lent[2],
 	after(fixture);
 	assert_int_equal(addrspace_protect(as, 16 * LARGE, LARGE, ADDRSPACE_READ), 0);
 	after(fixture);
+	assert_int_equal(addrspace_discard(as, 16 * LARGE + 2 * PAGE, 10 * PAGE), 0);
+	after(fixture);
+	assert_int_equal(addrspace_discard(as, LARGE - 2 * PAGE, PAGE), 0);
+	after(fixture);
+	assert_int_equal(fixture_guest(fixture, 1, LARGE - 2 * PAGE, ADDRSPACE_WRITE), 0);
+	after(fixture);
 	assert_int_equal(addrspace_replace_frame(as, LARGE, lent[0], fake_machine_copy_frame,
 						 &fixture->machine),
 			 0);
@@ -454,6 +460,8 @@ static void calls_that_change_the_layout_take_the_exclusive_lock_once(void **sta
 	/* also where they are refused inside */
 	assert_locks(fixture, 0, 1, addrspace_map_alloc(as, LARGE, PAGE, &fixture_rw, 0));
 	assert_locks(fixture, 0, 1, addrspace_protect(as, LARGE, LARGE, ADDRSPACE_READ));
+	assert_locks(fixture, 0, 1, addrspace_discard(as, LARGE, LARGE));
+	assert_locks(fixture, 0, 1, addrspace_discard(as, 0, PAGE));
 	assert_locks(fixture, 0, 1, addrspace_replace_frame(as, PAGE, hpa, NULL, NULL));
 	assert_locks(fixture, 0, 1, addrspace_unmap(as, 0, LARGE));
 	assert_locks(fixture, 0, 1, addrspace_clear(as));
@@ -974,7 +982,8 @@ static void guest_frames_are_given_back_with_the_page_and_cookie_they_came_with(
 					 0);
 	}
 	assert_int_equal(addrspace_protect(as, LARGE + 2 * PAGE, 9 * PAGE, ADDRSPACE_READ), 0);
-	/* by a hole, by a replacement, by pieces, by the end of everything */
+	/* discarded, by a hole, by a replacement, by pieces, by the end of everything */
+	assert_int_equal(addrspace_discard(as, LARGE + 4 * PAGE, PAGE), 0);
 	assert_int_equal(addrspace_unmap(as, LARGE + 5 * PAGE, PAGE), 0);
 	assert_int_equal(addrspace_map_linear(as, LARGE + 6 * PAGE, 4 * PAGE, DEVICE, &fixture_rw,
 					      ADDRSPACE_MAP_REPLACE),
@@ -1293,6 +1302,7 @@ static void changes_of_what_was_never_mapped_invalidate_nothing(void **state)
 
 	assert_int_equal(addrspace_map_alloc(as, 0, GIB, &fixture_rw, 0), 0);
 	assert_int_equal(addrspace_protect(as, LARGE, LARGE, ADDRSPACE_READ), 0);
+	assert_int_equal(addrspace_discard(as, LARGE, LARGE), 0);
 	assert_int_equal(addrspace_map_linear(as, 2 * LARGE, PAGE, DEVICE, &fixture_rw,
 					      ADDRSPACE_MAP_REPLACE),
 			 0);

@@ -175,6 +175,17 @@ static void protect_refuses_a_bad_range(void **state)
 			bad[i].error);
 }
 
+static void discard_refuses_a_bad_range(void **state)
+{
+	struct fixture *fixture = furnish(state);
+	struct bad_range bad[BAD_RANGES];
+
+	list_bad_ranges(fixture->layout, bad);
+	for (size_t i = 0; i < BAD_RANGES; i++)
+		assert_refused(fixture, addrspace_discard(&fixture->as, bad[i].gpa, bad[i].size),
+			       bad[i].error);
+}
+
 static void range_that_ends_at_the_top_of_the_space_is_accepted(void **state)
 {
 	struct fixture *fixture = *state;
@@ -187,6 +198,7 @@ static void range_that_ends_at_the_top_of_the_space_is_accepted(void **state)
 			 ADDRSPACE_FAULT_RESOLVED);
 	assert_true(addrspace_contains_range(&fixture->as, top, PAGE));
 	assert_int_equal(addrspace_protect(&fixture->as, top, PAGE, ADDRSPACE_READ), 0);
+	assert_int_equal(addrspace_discard(&fixture->as, top, PAGE), 0);
 	assert_int_equal(addrspace_unmap(&fixture->as, top, PAGE), 0);
 }
 
@@ -411,7 +423,7 @@ static void map_over_a_region_is_refused_without_replace(void **state)
 	}
 }
 
-static void protect_of_a_range_with_a_hole_is_refused(void **state)
+static void protect_and_discard_of_a_range_with_a_hole_are_refused(void **state)
 {
 	struct fixture *fixture = furnish(state);
 	struct addrspace *as = &fixture->as;
@@ -426,10 +438,22 @@ static void protect_of_a_range_with_a_hole_is_refused(void **state)
 		{LINEAR_GPA + PAGE, 2 * LARGE},
 	};
 
-	for (size_t i = 0; i < sizeof(holes) / sizeof(holes[0]); i++)
+	for (size_t i = 0; i < sizeof(holes) / sizeof(holes[0]); i++) {
 		assert_refused(fixture,
 			       addrspace_protect(as, holes[i].gpa, holes[i].size, ADDRSPACE_READ),
 			       ADDRSPACE_ENOENT);
+		assert_refused(fixture, addrspace_discard(as, holes[i].gpa, holes[i].size),
+			       ADDRSPACE_ENOENT);
+	}
+}
+
+static void discard_of_linear_memory_is_refused(void **state)
+{
+	struct fixture *fixture = furnish(state);
+	struct addrspace *as = &fixture->as;
+
+	assert_refused(fixture, addrspace_discard(as, LINEAR_GPA, 2 * LARGE), ADDRSPACE_ENOTSUP);
+	assert_refused(fixture, addrspace_discard(as, LINEAR_GPA + PAGE, PAGE), ADDRSPACE_ENOTSUP);
 }
 
 static void unmap_of_nothing_changes_nothing(void **state)
@@ -568,6 +592,7 @@ static void changes_refuse_null_pointers(void **state)
 	assert_refused(fixture, addrspace_map_alloc(as, FREE_GPA, PAGE, NULL, 0), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_unmap(NULL, POPULATED, PAGE), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_protect(NULL, POPULATED, PAGE, 0), ADDRSPACE_EINVAL);
+	assert_refused(fixture, addrspace_discard(NULL, POPULATED, PAGE), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_replace_frame(NULL, POPULATED, LINEAR_HPA, NULL, NULL),
 		       ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_handle_fault(NULL, LAZY, ADDRSPACE_READ, NULL),
@@ -883,6 +908,7 @@ int main(void)
 		cmocka_unit_test(map_alloc_refuses_a_bad_range),
 		cmocka_unit_test(unmap_refuses_a_bad_range),
 		cmocka_unit_test(protect_refuses_a_bad_range),
+		cmocka_unit_test(discard_refuses_a_bad_range),
 		cmocka_unit_test(range_that_ends_at_the_top_of_the_space_is_accepted),
 		cmocka_unit_test(
 			map_linear_refuses_host_memory_that_is_misaligned_wraps_or_is_too_wide),
@@ -895,7 +921,8 @@ int main(void)
 		cmocka_unit_test(memory_types_that_the_format_cannot_encode_are_refused),
 		cmocka_unit_test(unknown_memory_types_are_refused),
 		cmocka_unit_test(map_over_a_region_is_refused_without_replace),
-		cmocka_unit_test(protect_of_a_range_with_a_hole_is_refused),
+		cmocka_unit_test(protect_and_discard_of_a_range_with_a_hole_are_refused),
+		cmocka_unit_test(discard_of_linear_memory_is_refused),
 		cmocka_unit_test(unmap_of_nothing_changes_nothing),
 		cmocka_unit_test(handle_fault_refuses_no_access_and_unknown_access_bits),
 		cmocka_unit_test(fault_outside_of_the_space_is_not_backed),

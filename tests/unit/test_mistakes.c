@@ -119,6 +119,26 @@ static void frames_are_freed_only_after_the_invalidation_has_returned(void **sta
 	watch_end(fixture, &watch, 4);
 }
 
+static void discarded_frames_are_freed_only_after_the_invalidation_has_returned(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t start = 2 * MIB - 4 * PAGE;
+	struct watch watch;
+
+	map_alloc(fixture, start, 8 * PAGE, ADDRSPACE_MAP_POPULATE);
+	for (unsigned i = 0; i < 8; i++) {
+		fixture_warm(fixture, start + i * PAGE, ADDRSPACE_WRITE);
+		fake_machine_add_hot(&fixture->machine, start + i * PAGE, RW);
+	}
+	watch_start(fixture, &watch);
+	assert_int_equal(addrspace_discard(&fixture->as, 2 * MIB - 2 * PAGE, 4 * PAGE), 0);
+	watch_end(fixture, &watch, 4);
+	/* what is left, and its tables */
+	watch_start(fixture, &watch);
+	assert_int_equal(addrspace_discard(&fixture->as, start, 8 * PAGE), 0);
+	watch_end(fixture, &watch, 4 + fixture->as.levels - 1);
+}
+
 static void tables_are_freed_only_after_the_invalidation_has_returned(void **state)
 {
 	struct fixture *fixture = *state;
@@ -437,6 +457,21 @@ static void frame_that_held_another_guests_data_is_zeroed(void **state)
 	assert_int_not_equal(words[511], 0x5ec2e7);
 }
 
+static void discarded_page_does_not_come_back_with_old_data(void **state)
+{
+	struct fixture *fixture = *state;
+
+	map_alloc(fixture, 0, GIB, 0);
+	for (unsigned i = 0; i < 8; i++)
+		guest_resolves(fixture, 0, i * PAGE, ADDRSPACE_WRITE);
+	assert_int_equal(addrspace_discard(&fixture->as, PAGE, 6 * PAGE), 0);
+	for (unsigned i = 1; i < 7; i++) {
+		assert_unreachable(fixture, i * PAGE);
+		guest_resolves(fixture, 0, i * PAGE, ADDRSPACE_READ);
+		assert_frame_is_zero(fixture, fixture_hpa(fixture, i * PAGE));
+	}
+}
+
 static void map_lazy_1_gib_allocates_no_table(void **state)
 {
 	struct fixture *fixture = *state;
@@ -536,6 +571,7 @@ static void ranges_that_wrap_are_refused_by_every_call(void **state)
 		assert_int_equal(addrspace_unmap(as, gpa, size), ADDRSPACE_EINVAL);
 		assert_int_equal(addrspace_protect(as, gpa, size, ADDRSPACE_READ),
 				 ADDRSPACE_EINVAL);
+		assert_int_equal(addrspace_discard(as, gpa, size), ADDRSPACE_EINVAL);
 		assert_false(addrspace_contains_range(as, gpa, size));
 	}
 	assert_true(addrspace_contains_range(as, 0, 4 * PAGE));
@@ -604,6 +640,7 @@ static void address_one_bit_above_the_space_does_not_alias_low_memory(void **sta
 	assert_int_equal(addrspace_map_alloc(&fixture->as, alias, PAGE, &fixture_rw, 0),
 			 ADDRSPACE_ERANGE);
 	assert_int_equal(addrspace_unmap(&fixture->as, alias, PAGE), ADDRSPACE_ERANGE);
+	assert_int_equal(addrspace_discard(&fixture->as, alias, PAGE), ADDRSPACE_ERANGE);
 	assert_int_equal(addrspace_handle_fault(&fixture->as, alias, ADDRSPACE_READ, NULL),
 			 ADDRSPACE_FAULT_NOT_BACKED);
 	assert_int_equal(fake_cpu_access(&fixture->machine, 0, alias, ADDRSPACE_READ, &result),
@@ -1078,6 +1115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LINEAR_TEST(frames_are_freed_only_after_the_invalidation_has_returned),
+		LINEAR_TEST(discarded_frames_are_freed_only_after_the_invalidation_has_returned),
 		LINEAR_TEST(tables_are_freed_only_after_the_invalidation_has_returned),
 		LINEAR_TEST(replaced_frames_are_freed_only_after_the_invalidation_has_returned),
 		LINEAR_TEST(emptied_tables_are_given_back),
@@ -1095,6 +1133,7 @@ int main(void)
 		LINEAR_TEST(fault_on_a_populated_page_keeps_its_frame),
 		LINEAR_TEST(lazily_allocated_frame_is_zeroed),
 		LINEAR_TEST(frame_that_held_another_guests_data_is_zeroed),
+		LINEAR_TEST(discarded_page_does_not_come_back_with_old_data),
 		LINEAR_TEST(map_lazy_1_gib_allocates_no_table),
 		LINEAR_TEST(failed_map_leaves_no_entry_no_table_and_no_frame),
 		LINEAR_TEST(out_of_memory_is_reported_as_out_of_memory),

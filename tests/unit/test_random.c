@@ -71,6 +71,7 @@ struct player {
 	int race_outcome;
 	/* How often what was hoped for came about: a test that meets none of it shows nothing. */
 	uint64_t races;
+	uint64_t discards;
 	uint64_t failures;
 };
 
@@ -810,6 +811,69 @@ static void protect(void)
 	compare_edges(&span);
 }
 
+static void discard_page(struct page *page, const struct page *now)
+{
+	(void)now;
+	page->backing = LAZY;
+	page->present = false;
+	page->hpa = 0;
+}
+
+/** What discarding a range has to answer, if no allocation fails. */
+static int expected_of_discard(uint64_t gpa, uint64_t end)
+{
+	if (!range_is_full(gpa, end))
+		return ADDRSPACE_ENOENT;
+	for (; gpa < end; gpa += PAGE) {
+		if (page_at(gpa)->backing == LINEAR)
+			return ADDRSPACE_ENOTSUP;
+	}
+	return 0;
+}
+
+/** A range where mostly a discard can succeed: it ends where memory of the handler's ends. */
+static void pick_discard(struct span *span, uint64_t *gpa, uint64_t *end)
+{
+	size_t count = 1;
+
+	pick_range(span, gpa, end);
+	if (one_in(8))
+		return;
+	for (unsigned i = 0; i < 8; i++) {
+		uint8_t backing = span->window->pages[span->first].backing;
+
+		if (backing == LAZY || backing == POPULATED)
+			break;
+		*span = pick_span(512 * 512);
+	}
+	*gpa = span_gpa(span);
+	while (count < span->count &&
+	       expected_of_discard(*gpa + count * PAGE, *gpa + (count + 1) * PAGE) == 0)
+		count++;
+	span->count = count;
+	*end = *gpa + span_size(span);
+}
+
+static void discard(void)
+{
+	uint64_t gpa, end, before;
+	struct span span;
+	int expected;
+	bool failed;
+	int error;
+
+	pick_discard(&span, &gpa, &end);
+	expected = expected_of_discard(gpa, end);
+	before = begin_call(gpa, end);
+	error = addrspace_discard(&player.fixture->as, gpa, end - gpa);
+	failed = end_call(before);
+	assert_int_equal(error, failed && !expected ? ADDRSPACE_ENOMEM : expected);
+	if (!error)
+		for_pages(gpa, end, discard_page, NULL);
+	player.discards += !error;
+	compare_edges(&span);
+}
+
 /** The moved page's frame: a linear one stays the test's, an owned one becomes the space's. */
 static void record_move(uint64_t gpa, uint64_t new_hpa)
 {
@@ -949,7 +1013,7 @@ static void play_one(void)
 	static void (*const calls[])(void) = {
 		map_linear, map_linear, map_alloc,     map_alloc,    unmap,        unmap,
 		protect,    protect,    replace_frame, handle_fault, handle_fault, run_guest,
-		run_guest,  run_guest,  flush_a_cpu,   clear,
+		run_guest,  run_guest,  flush_a_cpu,   clear,        discard,      discard,
 	};
 
 	calls[pick(sizeof(calls) / sizeof(calls[0]))]();
@@ -1008,6 +1072,7 @@ static void random_operations_match_a_flat_model(void **state)
 	/* of a short run nothing can be expected */
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.failures > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.races > 0);
+	assert_true(player.operations < DEFAULT_OPERATIONS || player.discards > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS ||
 		    player.fixture->machine.counters.hot_hits > 0);
 	player.finished = true;

@@ -193,16 +193,25 @@ static void take_out(uint64_t first, uint64_t count)
 		assert_int_equal(machine.allocations, allocations);
 }
 
-static void protect(uint64_t first, uint64_t count, unsigned permissions)
+static void edit(uint64_t first, uint64_t count, struct region_edit edit)
 {
 	uint64_t gpa = pages(first);
 	uint64_t end = pages(first + count);
 	struct region_reserve reserve;
 
-	assert_int_equal(addrspace_region_set_reserve_protect(&as, gpa, end, permissions, &reserve),
-			 0);
-	addrspace_region_set_protect(&as, gpa, end, permissions, &reserve);
+	assert_int_equal(addrspace_region_set_reserve_edit(&as, gpa, end, edit, &reserve), 0);
+	addrspace_region_set_edit(&as, gpa, end, edit, &reserve);
 	addrspace_region_set_release(&as, &reserve);
+}
+
+static void protect(uint64_t first, uint64_t count, unsigned permissions)
+{
+	edit(first, count, addrspace_region_edit_permissions(permissions));
+}
+
+static void make_lazy(uint64_t first, uint64_t count)
+{
+	edit(first, count, addrspace_region_edit_lazy());
 }
 
 static void assert_same_region(const struct addrspace_region *a, const struct addrspace_region *b)
@@ -326,7 +335,9 @@ static void empty_set_answers_no(void **state)
 	assert_false(addrspace_region_set_contains(&as, 0, pages(1)));
 	expect_gap(0, SPACE_PAGES, 1, SPACE_PAGES, 0);
 	take_out(0, SPACE_PAGES);
-	assert_int_equal(addrspace_region_set_reserve_protect(&as, 0, pages(1), 0, &reserve), 0);
+	assert_int_equal(addrspace_region_set_reserve_edit(
+				 &as, 0, pages(1), addrspace_region_edit_permissions(0), &reserve),
+			 0);
 	assert_int_equal(reserve.count, 0);
 }
 
@@ -928,6 +939,61 @@ static void protecting_takes_no_more_than_two_insertions_need(void **state)
 	check_set();
 }
 
+/* Making lazy. */
+
+static struct addrspace_region populated(uint64_t first, uint64_t count, uint64_t cookie)
+{
+	struct addrspace_region region = lazy(first, count, cookie);
+
+	region.backend.u.alloc.populate = true;
+	return region;
+}
+
+static void making_the_middle_lazy_leaves_three_regions(void **state)
+{
+	(void)state;
+	put(populated(10, 10, 1));
+	make_lazy(13, 2);
+	EXPECT(populated(10, 3, 1), lazy(13, 2, 1), populated(15, 5, 1));
+}
+
+static void making_the_rest_lazy_merges_with_it(void **state)
+{
+	(void)state;
+	put(populated(10, 10, 1));
+	make_lazy(13, 2);
+	make_lazy(10, 3);
+	EXPECT(lazy(10, 5, 1), populated(15, 5, 1));
+	make_lazy(12, 8);
+	EXPECT(lazy(10, 10, 1));
+}
+
+static void making_lazy_keeps_what_differs_apart(void **state)
+{
+	(void)state;
+	put(populated(0, 4, 1));
+	put(with_permissions(populated(4, 4, 1), 0));
+	put(populated(8, 4, 2));
+	put(lazy(12, 4, 2));
+	make_lazy(1, 14);
+	EXPECT(populated(0, 1, 1), lazy(1, 3, 1), with_permissions(lazy(4, 4, 1), 0),
+	       lazy(8, 8, 2));
+}
+
+static void making_lazy_what_is_lazy_takes_nothing(void **state)
+{
+	uint64_t allocations;
+	uint64_t before;
+
+	(void)state;
+	fill_touching(LEAF_RECORDS * LEAF_RECORDS);
+	before = fingerprint();
+	allocations = machine.allocations;
+	make_lazy(2, 4 * 1000 - 4);
+	assert_int_equal(fingerprint(), before);
+	assert_int_equal(machine.allocations, allocations);
+}
+
 /* Gaps. */
 
 static void gap_before_the_first_region_is_found(void **state)
@@ -1218,13 +1284,14 @@ static void failed_protection_leaves_the_set_as_it_was(void **state)
 	do {
 		machine.allocations = 0;
 		machine.fail_at = ++n;
-		error = addrspace_region_set_reserve_protect(&as, gpa, end, 0, &reserve);
+		error = addrspace_region_set_reserve_edit(
+			&as, gpa, end, addrspace_region_edit_permissions(0), &reserve);
 		if (error) {
 			assert_int_equal(error, ADDRSPACE_ENOMEM);
 			assert_int_equal(fingerprint(), before);
 		}
 	} while (error);
-	addrspace_region_set_protect(&as, gpa, end, 0, &reserve);
+	addrspace_region_set_edit(&as, gpa, end, addrspace_region_edit_permissions(0), &reserve);
 	addrspace_region_set_release(&as, &reserve);
 	assert_int_equal(n, 5);
 	assert_int_equal(as.region_count, LEAF_RECORDS * LEAF_RECORDS + 2);
@@ -1237,10 +1304,13 @@ static void protection_inside_a_region_reserves_for_two_insertions(void **state)
 
 	(void)state;
 	fill_touching(LEAF_RECORDS - 1);
-	assert_int_equal(
-		addrspace_region_set_reserve_protect(&as, gpa, gpa + pages(2), 0, &reserve), 0);
+	assert_int_equal(addrspace_region_set_reserve_edit(&as, gpa, gpa + pages(2),
+							   addrspace_region_edit_permissions(0),
+							   &reserve),
+			 0);
 	assert_int_equal(reserve.count, 2);
-	addrspace_region_set_protect(&as, gpa, gpa + pages(2), 0, &reserve);
+	addrspace_region_set_edit(&as, gpa, gpa + pages(2), addrspace_region_edit_permissions(0),
+				  &reserve);
 	addrspace_region_set_release(&as, &reserve);
 	assert_int_equal(as.region_count, LEAF_RECORDS + 1);
 }
@@ -1350,14 +1420,16 @@ static void verify_sees_a_damaged_inner_node(void **state)
 /* 0: nothing; else 1 + 8 * template + permissions. */
 static uint8_t model[MODEL_PAGES];
 
+#define MODEL_POPULATED 4 /* template 0 with its frames there */
+
 static struct addrspace_region model_region(uint64_t first, uint64_t count, uint8_t value)
 {
 	unsigned template = (value - 1u) / 8;
 	struct addrspace_region region;
 
 	region = template & 1 ? linear(first, count, pages(first) + template * UINT64_C(0x100000))
-			      : lazy(first, count, template / 2);
-	if (template == 4)
+			      : lazy(first, count, template == MODEL_POPULATED ? 0 : template / 2);
+	if (template == MODEL_POPULATED)
 		region.backend.u.alloc.populate = true;
 	if (template == 6)
 		region.memory_type = ADDRSPACE_NON_CACHEABLE;
@@ -1448,6 +1520,24 @@ static unsigned random_count(unsigned first)
 	return count < MODEL_PAGES - first ? count : MODEL_PAGES - first;
 }
 
+static void random_edit(unsigned first, unsigned count, unsigned permissions)
+{
+	bool protects = random_below(2);
+
+	if (protects)
+		protect(first, count, permissions);
+	else
+		make_lazy(first, count);
+	for (unsigned i = first; i < first + count; i++) {
+		unsigned template = (model[i] - 1u) / 8;
+
+		if (protects)
+			model[i] = (uint8_t)(1 + template * 8 + permissions);
+		else if (template == MODEL_POPULATED)
+			model[i] = (uint8_t)(1 + (model[i] - 1u) % 8);
+	}
+}
+
 /** One random operation; removals get likelier as removal goes from 0 to 9. */
 static void random_operation(unsigned removal)
 {
@@ -1475,9 +1565,7 @@ static void random_operation(unsigned removal)
 			}
 		if (!count)
 			return;
-		protect(first, count, region.permissions);
-		for (unsigned i = first; i < first + count; i++)
-			model[i] = (uint8_t)(1 + (model[i] - 1) / 8 * 8 + (int)region.permissions);
+		random_edit(first, count, region.permissions);
 	}
 	compare_range_with_model(first, count);
 }
@@ -1594,6 +1682,10 @@ int main(void)
 		TEST(protecting_regions_that_differ_in_permissions_leaves_one),
 		TEST(protecting_with_the_permissions_there_are_changes_nothing),
 		TEST(protecting_takes_no_more_than_two_insertions_need),
+		TEST(making_the_middle_lazy_leaves_three_regions),
+		TEST(making_the_rest_lazy_merges_with_it),
+		TEST(making_lazy_keeps_what_differs_apart),
+		TEST(making_lazy_what_is_lazy_takes_nothing),
 		TEST(gap_before_the_first_region_is_found),
 		TEST(gap_after_the_last_region_is_found),
 		TEST(gap_that_fits_exactly_is_found),
