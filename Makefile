@@ -167,6 +167,7 @@ $(HYPERVISOR)/$(PROGRAM)/flags: FORCE
 
 # The machines that an architecture's programs run on; the first one is the demo's.
 MACHINES_aarch64 := stage2-max stage2-a72
+MACHINES_riscv64 := gstage
 RUN := tests/hypervisor/run
 
 # $(call build-program,ARCH,PROGRAM)

@@ -7,6 +7,8 @@
 
 #include "guest_layout.h"
 
+#define GUEST_PRIVILEGE "EL1"
+
 #define GUEST_UART_DATA  0x00
 #define GUEST_UART_FLAGS 0x18
 #define GUEST_UART_FULL  (1u << 5)

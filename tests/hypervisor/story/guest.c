@@ -99,7 +99,7 @@ static void boot(void)
 	for (uint64_t at = first; at < GUEST_EAGER + GUEST_EAGER_SIZE; at += GUEST_PAGE)
 		check_zero(at);
 	guest_enable_translation(guest_table);
-	say("hello from EL1, through a UART that is a linear region");
+	say("hello from " GUEST_PRIVILEGE ", through a UART that is a linear region");
 	done(STEP_BOOT);
 }
 

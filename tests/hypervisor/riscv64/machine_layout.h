@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* QEMU's virt machine with 2 GiB of RAM at 0x80000000: OpenSBI at its start, the devicetree in its
+ * first GiB's last 16 MiB. */
+#ifndef HYPERVISOR_MACHINE_LAYOUT_H
+#define HYPERVISOR_MACHINE_LAYOUT_H
+
+#include <stdint.h>
+
+#define MACHINE_NAME "riscv64 G-stage"
+/* Where `run` leaves the mode, below MODE_MAGIC: between OpenSBI and the hypervisor. */
+#define MACHINE_MODE_HPA     UINT64_C(0x801ff000)
+#define MACHINE_UART_HPA     UINT64_C(0x10000000)
+#define MACHINE_FINISHER_HPA UINT64_C(0x00100000)
+#define MACHINE_POOL_HPA     UINT64_C(0x88000000)
+#define MACHINE_POOL_SIZE    (UINT64_C(64) << 20)
+/* Lent to the guest as one piece: 1 GiB, aligned to 1 GiB. */
+#define MACHINE_BLOCK_HPA  UINT64_C(0xc0000000)
+#define MACHINE_BLOCK_SIZE (UINT64_C(1) << 30)
+
+#endif
