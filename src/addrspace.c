@@ -49,8 +49,8 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 	int error;
 
 	if (!as || !config || !config->format || !config->handler ||
-	    !handler_complete(config->handler) || config->cpu.host_bits < 32 ||
-	    config->cpu.host_bits > 52)
+	    !handler_complete(config->handler) || config->cpu.host_bits < ADDRSPACE_MIN_HOST_BITS ||
+	    config->cpu.host_bits > ADDRSPACE_MAX_HOST_BITS)
 		return ADDRSPACE_EINVAL;
 	if (config->cpu.features & ~config->format->cpu_features)
 		return ADDRSPACE_ENOTSUP;

@@ -36,6 +36,56 @@ struct addrspace_stage2_registers {
 int addrspace_stage2_registers(const struct addrspace *as, unsigned vmid,
 			       struct addrspace_stage2_registers *registers);
 
+/** Raw ID registers that tell what stage 2 can do. */
+struct addrspace_stage2_id {
+	uint64_t id_aa64mmfr0_el1; /**< PARange, TGran4, TGran4_2. */
+	uint64_t id_aa64mmfr1_el1; /**< HAFDBS, VMIDBits. */
+	uint64_t id_aa64mmfr2_el1; /**< FWB. */
+	uint64_t id_aa64isar0_el1; /**< TLB. */
+};
+
+/**
+ * Fills *cpu for stage 2 (Arm ARM D24.2, the four registers). Pure.
+ *
+ * Features: LEAF_2M, LEAF_1G, HARDWARE_AD, FWB, VMID16, TLBI_RANGE. Where CPUs differ, as big ones
+ * from little ones, keep of features what all have, and the smallest host_bits and max_levels.
+ * @return 0, or with *cpu unchanged:
+ *   ADDRSPACE_EINVAL   a null pointer
+ *   ADDRSPACE_ENOTSUP  no 4 KiB granule at stage 2
+ */
+int addrspace_stage2_identify(const struct addrspace_stage2_id *id, struct addrspace_cpu *cpu);
+
+/** Raw registers of an exit from the guest, read before they change. */
+struct addrspace_stage2_fault_registers {
+	uint64_t esr_el2;
+	uint64_t hpfar_el2;
+	uint64_t far_el2;
+	uint64_t par_el1; /**< Of AT S1E1R on far_el2, with the guest's registers in place; only if
+			     par_valid. */
+	bool par_valid;
+};
+
+/**
+ * Describes an abort that stage 2 took to EL2 (Arm ARM D24.2: ESR_EL2, ISS encodings of
+ * instruction and data aborts; HPFAR_EL2 and rule FKLWR). Pure.
+ *
+ * A permission fault on the access itself leaves HPFAR_EL2 unknown: the answer is NEEDS_AT unless
+ * par_valid. Then translate far_el2 and call again; the guest's PAR_EL1 must survive. RETRY: the
+ * guest's translation has changed meanwhile, enter it again.
+ *
+ * Of the CPU's accesses to the guest's page tables, and where FAR_EL2 is said to be not valid or not
+ * precise, only the page is known: gpa_page_only. An access to a page table reads; if the entry is
+ * there and refuses, it reads and writes, since then the CPU wanted to set a flag in the guest's
+ * table. Cache maintenance reads. An address size fault is ADDRSPACE_CAUSE_MISCONFIGURED.
+ * @return an enum addrspace_decode, or with *info unchanged:
+ *   ADDRSPACE_EINVAL   a null pointer
+ *   ADDRSPACE_ENOTSUP  no abort, or none of a translation from a lower exception level: external
+ *                      aborts, TLB conflicts, alignment, unsupported atomic updates, the
+ *                      hypervisor's own faults; or a permission fault without a valid FAR_EL2
+ */
+int addrspace_stage2_decode_fault(const struct addrspace_stage2_fault_registers *registers,
+				  struct addrspace_fault_info *info);
+
 #ifdef __cplusplus
 }
 #endif

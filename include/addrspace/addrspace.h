@@ -50,6 +50,10 @@ enum addrspace_cpu_feature {
 	ADDRSPACE_CPU_TLBI_RANGE = 1 << 11,
 };
 
+/** Widths of host-physical addresses that init takes. */
+#define ADDRSPACE_MIN_HOST_BITS 32
+#define ADDRSPACE_MAX_HOST_BITS 52
+
 /** What this CPU's nested paging can do: filled by the architecture's *_identify(), or by hand. */
 struct addrspace_cpu {
 	uint32_t features;  /**< A set of enum addrspace_cpu_feature that it has. Clear what is not

@@ -27,6 +27,71 @@ struct addrspace_ept_registers {
  */
 int addrspace_ept_registers(const struct addrspace *as, struct addrspace_ept_registers *registers);
 
+/**
+ * Fills *cpu from MSR 0x48c, IA32_VMX_EPT_VPID_CAP (Intel SDM 3D, A.10), and MAXPHYADDR, CPUID
+ * 8000_0008 EAX bits 7:0. Pure.
+ *
+ * Features: LEAF_2M, LEAF_1G, HARDWARE_AD, EXECUTE_ONLY, INVEPT_SINGLE. Clear HARDWARE_AD if leaves
+ * are to start dirty and guests may keep page tables in read-only memory; lower host_bits where
+ * address bits hold a memory encryption key.
+ * @return 0, or with *cpu unchanged:
+ *   ADDRSPACE_EINVAL   cpu is NULL
+ *   ADDRSPACE_ENOTSUP  no 4-level walk, no write-back walks, no INVEPT or not for all contexts, or
+ *                      a MAXPHYADDR outside 32..52
+ */
+int addrspace_ept_identify(uint64_t vpid_ept_cap, uint32_t cpuid_80000008_eax,
+			   struct addrspace_cpu *cpu);
+
+/**
+ * Describes an EPT violation or misconfiguration (Intel SDM 3C, 28.2.1 and table 28-7). Pure.
+ *
+ * From the VMCS: exit_reason is field 0x4402, qualification 0x6400, gpa 0x2400 (guest-physical
+ * address). With HARDWARE_AD the CPU's reads of the guest's page tables are reads and writes: they
+ * are denied in read-only memory. table_walk is false also where the CPU does not tell, as for the
+ * PDPTEs that MOV to CR3 loads. A misconfiguration tells nothing but gpa: access is 0.
+ *
+ * What else the qualification holds stays to be done by the caller: bit 12, NMI unblocking by IRET.
+ * @return ADDRSPACE_DECODED, or with *info unchanged:
+ *   ADDRSPACE_EINVAL   info is NULL
+ *   ADDRSPACE_ENOTSUP  another exit, or a failed VM entry
+ */
+int addrspace_ept_decode_fault(uint32_t exit_reason, uint64_t qualification, uint64_t gpa,
+			       struct addrspace_fault_info *info);
+
+/** Raw registers that tell what nested paging can do. */
+struct addrspace_npt_id {
+	uint32_t cpuid_80000001_edx; /**< Bit 20 NX, bit 26 1 GiB leaves. */
+	uint32_t cpuid_80000008_eax; /**< Bits 7:0: width of physical addresses. */
+	uint32_t cpuid_8000000a_edx; /**< Bit 0 nested paging, bit 6 FlushByAsid. */
+	uint64_t efer;               /**< The host's at VMRUN: LMA, NXE. */
+	uint64_t cr4;                /**< The host's at VMRUN: LA57. */
+};
+
+/**
+ * Fills *cpu for nested paging (AMD APM 3, E.4; APM 2, 15.25.3). Pure.
+ *
+ * Features: LEAF_2M, LEAF_1G, NX, HARDWARE_AD, FLUSH_BY_ASID. The levels are those of the host's
+ * own tables. Lower host_bits where memory encryption takes address bits (CPUID 8000_001f EBX bits
+ * 11:6).
+ * @return 0, or with *cpu unchanged:
+ *   ADDRSPACE_EINVAL   a null pointer
+ *   ADDRSPACE_ENOTSUP  no nested paging, a host that is not in long mode, or a width outside 32..52
+ */
+int addrspace_npt_identify(const struct addrspace_npt_id *id, struct addrspace_cpu *cpu);
+
+/**
+ * Describes a nested page fault, #VMEXIT code 0x400 (AMD APM 2, 15.25.6). Pure.
+ *
+ * From the VMCB: exitinfo1 at 0x078, exitinfo2 (the gpa) at 0x080. The CPU's accesses to the
+ * guest's page tables count as writes, whatever they do: access is read and write, and they are
+ * denied in read-only memory. A fetch is told from a read only where NX works.
+ * @return ADDRSPACE_DECODED, or with *info unchanged:
+ *   ADDRSPACE_EINVAL   info is NULL
+ *   ADDRSPACE_ENOTSUP  a violation of the reverse map (SEV-SNP), not of the nested table
+ */
+int addrspace_npt_decode_fault(uint64_t exitinfo1, uint64_t exitinfo2,
+			       struct addrspace_fault_info *info);
+
 #ifdef __cplusplus
 }
 #endif
