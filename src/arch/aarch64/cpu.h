@@ -9,4 +9,10 @@ static inline void cpu_publish_entries(void)
 	__asm__ volatile("dsb ishst\n\tisb" ::: "memory");
 }
 
+/** In a loop that waits for another CPU (Arm ARM C6.2, YIELD). */
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("yield" ::: "memory");
+}
+
 #endif

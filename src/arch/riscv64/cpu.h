@@ -9,4 +9,12 @@ static inline void cpu_publish_entries(void)
 	__asm__ volatile("fence w, w" ::: "memory");
 }
 
+/** In a loop that waits for another hart: PAUSE, which is a FENCE without effect to harts that lack
+ * Zihintpause. */
+static inline void cpu_relax(void)
+{
+	/* Assemblers without it: fence w, 0. */
+	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" ::: "memory");
+}
+
 #endif

@@ -9,4 +9,10 @@ static inline void cpu_publish_entries(void)
 	__asm__ volatile("" ::: "memory");
 }
 
+/** In a loop that waits for another CPU (SDM 2B, PAUSE). */
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("pause" ::: "memory");
+}
+
 #endif
