@@ -4,6 +4,7 @@
 #include "libc.h"
 #include "machine.h"
 #include "print.h"
+#include "spin.h"
 
 #define POOL_FRAMES (MACHINE_POOL_SIZE / ADDRSPACE_PAGE_SIZE)
 #define POISON      0xdb
@@ -12,10 +13,14 @@ struct frame_owner {
 	uint64_t gpa;
 	uint8_t kind;
 	bool taken;
+	bool poisoned; /* was given back: nobody may have written since */
 };
 
 static struct frame_owner owners[POOL_FRAMES];
 static struct frame_counts counts;
+static uint64_t lowest_free; /* no frame below is free */
+/* Faults of several CPUs allocate at once, under the space's shared lock. */
+static struct spin_lock lock;
 
 static const char *const kind_names[FRAME_KINDS] = {"root", "table", "region node", "guest"};
 
@@ -24,16 +29,33 @@ const char *frame_kind_name(enum addrspace_frame_kind kind)
 	return (unsigned)kind < FRAME_KINDS ? kind_names[kind] : "unknown";
 }
 
-static void poison(uint64_t first, uint64_t frames)
+static uint64_t frame_hpa(uint64_t frame)
 {
-	memset((void *)(uintptr_t)(MACHINE_POOL_HPA + first * ADDRSPACE_PAGE_SIZE), POISON,
-	       frames * ADDRSPACE_PAGE_SIZE);
+	return MACHINE_POOL_HPA + frame * ADDRSPACE_PAGE_SIZE;
+}
+
+static void poison(uint64_t frame)
+{
+	memset((void *)(uintptr_t)frame_hpa(frame), POISON, ADDRSPACE_PAGE_SIZE);
+	owners[frame].poisoned = true;
+}
+
+/** A CPU that can still reach a frame after it was given back is found by what it writes. */
+static void check_poison(uint64_t frame)
+{
+	const uint64_t *word = (const uint64_t *)(uintptr_t)frame_hpa(frame);
+
+	for (unsigned i = 0; i < ADDRSPACE_PAGE_SIZE / sizeof(*word); i++)
+		if (word[i] != POISON * UINT64_C(0x0101010101010101))
+			fail("frame 0x%lx was written after it was given back: 0x%lx at 0x%lx",
+			     frame_hpa(frame), word[i], i * sizeof(*word));
 }
 
 void frame_pool_init(void)
 {
 	memset(owners, 0, sizeof(owners));
 	memset(&counts, 0, sizeof(counts));
+	lowest_free = 0;
 }
 
 static uint64_t taken_in(uint64_t first, uint64_t frames)
@@ -45,27 +67,47 @@ static uint64_t taken_in(uint64_t first, uint64_t frames)
 	return taken;
 }
 
+static bool take(const struct addrspace_frame_request *request, uint64_t frames, uint64_t *first)
+{
+	uint64_t at = (lowest_free + frames - 1) & ~(frames - 1);
+
+	while (at + frames <= POOL_FRAMES && taken_in(at, frames))
+		at += frames;
+	if (at + frames > POOL_FRAMES)
+		return false;
+	for (uint64_t i = 0; i < frames; i++) {
+		owners[at + i].gpa = request->gpa + i * ADDRSPACE_PAGE_SIZE;
+		owners[at + i].kind = (uint8_t)request->kind;
+		owners[at + i].taken = true;
+	}
+	if (frames == 1)
+		lowest_free = at + 1;
+	counts.of_kind[request->kind] += frames;
+	counts.total += frames;
+	*first = at;
+	return true;
+}
+
 bool frame_pool_take(const struct addrspace_frame_request *request, uint64_t *hpa)
 {
 	uint64_t frames = UINT64_C(1) << request->order;
-	uint64_t first = 0;
+	uint64_t first;
+	bool taken;
 
 	if ((unsigned)request->kind >= FRAME_KINDS || request->order > 18)
 		fail("the library asks for kind %u, order %u", request->kind, request->order);
-	while (first + frames <= POOL_FRAMES && taken_in(first, frames))
-		first += frames;
-	if (first + frames > POOL_FRAMES)
+	spin_lock(&lock);
+	taken = take(request, frames, &first);
+	spin_unlock(&lock);
+	if (!taken)
 		return false;
-	for (uint64_t i = first; i < first + frames; i++)
-		owners[i] = (struct frame_owner){
-			.gpa = request->gpa + (i - first) * ADDRSPACE_PAGE_SIZE,
-			.kind = (uint8_t)request->kind,
-			.taken = true,
-		};
-	counts.of_kind[request->kind] += frames;
-	counts.total += frames;
-	poison(first, frames);
-	*hpa = MACHINE_POOL_HPA + first * ADDRSPACE_PAGE_SIZE;
+	for (uint64_t i = first; i < first + frames; i++) {
+		if (owners[i].poisoned)
+			check_poison(i);
+		else
+			poison(i);
+	}
+	*hpa = frame_hpa(first);
 	return true;
 }
 
@@ -91,14 +133,24 @@ void frame_pool_give(const struct addrspace_frame_request *request, uint64_t hpa
 	    hpa % (frames * ADDRSPACE_PAGE_SIZE))
 		fail("0x%lx (order %u) is given back, but is not the pool's", hpa, request->order);
 	for (uint64_t i = 0; i < frames; i++)
+		poison(first + i);
+	spin_lock(&lock);
+	for (uint64_t i = 0; i < frames; i++)
 		release(&owners[first + i], request, hpa + i * ADDRSPACE_PAGE_SIZE,
 			request->gpa + i * ADDRSPACE_PAGE_SIZE);
+	if (first < lowest_free)
+		lowest_free = first;
 	counts.of_kind[request->kind] -= frames;
 	counts.total -= frames;
-	poison(first, frames);
+	spin_unlock(&lock);
 }
 
 struct frame_counts frame_pool_counts(void)
 {
-	return counts;
+	struct frame_counts now;
+
+	spin_lock(&lock);
+	now = counts;
+	spin_unlock(&lock);
+	return now;
 }

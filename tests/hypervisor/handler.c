@@ -4,6 +4,7 @@
 #include "libc.h"
 #include "machine.h"
 #include "print.h"
+#include "spin.h"
 
 static uint8_t swap_space[SWAP_SLOTS][ADDRSPACE_PAGE_SIZE] __attribute__((aligned(8)));
 
@@ -70,21 +71,22 @@ static void invalidate(void *ctx, const struct addrspace_invalidation *invalidat
 
 	if (invalidation->scope == ADDRSPACE_ALL_CPUS && memory->lock != -1)
 		fail("an invalidation of 0x%lx without the exclusive lock", invalidation->gpa);
-	memory->invalidations++;
-	machine_invalidate(invalidation);
+	__atomic_fetch_add(&memory->invalidations, 1, __ATOMIC_RELAXED);
+	machine_invalidate(memory->as, invalidation);
 }
 
 static void lock_shared(void *ctx)
 {
 	struct vm_memory *memory = ctx;
-	int readers;
+	int readers = __atomic_load_n(&memory->lock, __ATOMIC_RELAXED);
+	uint64_t turns = 0;
 
-	do {
+	while (readers < 0 ||
+	       !__atomic_compare_exchange_n(&memory->lock, &readers, readers + 1, false,
+					    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		spin(&turns, "the space's shared lock");
 		readers = __atomic_load_n(&memory->lock, __ATOMIC_RELAXED);
-		if (readers < 0)
-			fail("the one CPU waits for a lock that it holds");
-	} while (!__atomic_compare_exchange_n(&memory->lock, &readers, readers + 1, false,
-					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	}
 }
 
 static void unlock_shared(void *ctx)
@@ -99,11 +101,12 @@ static void lock_exclusive(void *ctx)
 {
 	struct vm_memory *memory = ctx;
 	int nobody = 0;
+	uint64_t turns = 0;
 
 	while (!__atomic_compare_exchange_n(&memory->lock, &nobody, -1, false, __ATOMIC_ACQUIRE,
 					    __ATOMIC_RELAXED)) {
-		if (nobody)
-			fail("the one CPU waits for a lock that it holds");
+		spin(&turns, "the space's exclusive lock");
+		nobody = 0;
 	}
 }
 
@@ -119,7 +122,7 @@ static bool charge(void *ctx, enum addrspace_frame_kind kind, uint64_t frames)
 {
 	struct vm_memory *memory = ctx;
 
-	memory->charged[kind] += frames;
+	__atomic_fetch_add(&memory->charged[kind], frames, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -127,10 +130,11 @@ static void uncharge(void *ctx, enum addrspace_frame_kind kind, uint64_t frames)
 {
 	struct vm_memory *memory = ctx;
 
-	if (memory->charged[kind] < frames)
+	uint64_t charged = __atomic_fetch_sub(&memory->charged[kind], frames, __ATOMIC_RELAXED);
+
+	if (charged < frames)
 		fail("%lu %s frames are uncharged, %lu were charged", frames, frame_kind_name(kind),
-		     memory->charged[kind]);
-	memory->charged[kind] -= frames;
+		     charged);
 }
 
 const struct paging_handler vm_paging_handler = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The paging handler of the story's one VM: frames from the pool, a quota ledger, swapped-out
- * pages, a lock, and counters that the story checks. */
+/* The paging handler of the one VM: frames from the pool, a quota ledger, swapped-out pages, a lock,
+ * and counters that the programs check. */
 #ifndef HYPERVISOR_HANDLER_H
 #define HYPERVISOR_HANDLER_H
 
@@ -16,6 +16,7 @@ struct swapped_page {
 };
 
 struct vm_memory {
+	const struct addrspace *as; /* set once it is initialised */
 	uint64_t charged[FRAME_KINDS];
 	uint64_t invalidations;
 	bool no_guest_frames; /* allocate refuses guest data */

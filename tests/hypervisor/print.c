@@ -5,8 +5,13 @@
 #include <stdint.h>
 
 #include "machine.h"
+#include "spin.h"
 
 static bool print_is_muted;
+/* So that a line of one CPU is whole. */
+static struct spin_lock console;
+
+#define PATIENCE 1000000
 
 struct field {
 	bool left;
@@ -116,15 +121,22 @@ static void print_list(const char *format, va_list *arguments)
 	}
 }
 
+static void print_plain(const char *text)
+{
+	put_text(text, &(struct field){0});
+}
+
 void print(const char *format, ...)
 {
 	va_list arguments;
 
 	if (print_is_muted)
 		return;
+	spin_lock(&console);
 	va_start(arguments, format);
 	print_list(format, &arguments);
 	va_end(arguments);
+	spin_unlock(&console);
 }
 
 void print_mute(bool muted)
@@ -136,11 +148,13 @@ void fail(const char *format, ...)
 {
 	va_list arguments;
 
-	print_is_muted = false;
-	print("FAIL: ");
+	/* It may be the console's own holder that fails, in an exception: not for ever. */
+	for (unsigned i = 0; i < PATIENCE && !spin_try_lock(&console); i++)
+		machine_relax();
 	va_start(arguments, format);
+	print_plain("\nFAIL: ");
 	print_list(format, &arguments);
+	print_plain("\n");
 	va_end(arguments);
-	print("\n");
 	machine_exit(1);
 }

@@ -21,8 +21,16 @@ hypervisor_start:
 	msr	vbar_el2, x0
 	isb
 	bl	machine_start
-3:	wfi
-	b	3b
+
+/* Another CPU. x0: the top of its stack. */
+	.global hypervisor_start_cpu
+hypervisor_start_cpu:
+	mov	sp, x0
+	adrp	x0, vectors
+	add	x0, x0, :lo12:vectors
+	msr	vbar_el2, x0
+	isb
+	bl	machine_cpu_started
 
 	.text
 

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the guest does in instructions: hypercall, its own page table, the instruction cache. */
+/* What the guest does in instructions: hypercall, its own translation, the instruction cache. */
 #ifndef GUEST_MACHINE_H
 #define GUEST_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "guest_layout.h"
-
 #define GUEST_PRIVILEGE "EL1"
-
-#define GUEST_UART_DATA  0x00
-#define GUEST_UART_FLAGS 0x18
-#define GUEST_UART_FULL  (1u << 5)
 
 static inline uint64_t hypercall(uint64_t number, uint64_t first, uint64_t second, uint64_t third)
 {
@@ -24,32 +19,19 @@ static inline uint64_t hypercall(uint64_t number, uint64_t first, uint64_t secon
 	return x0;
 }
 
-static inline void guest_put_char(char character)
+/* EPD1, 4 KiB granule, inner shareable, write-back walks, 39-bit input; IPS is added. */
+#define GUEST_TCR  UINT64_C(0x803519)
+#define GUEST_MAIR UINT64_C(0xff04) /* 0: Device-nGnRE, 1: Normal write-back */
+
+/** Turns translation and caches on: root is the address of the table that the walk starts at. */
+static inline void guest_load_translation(uint64_t root)
 {
-	while (*(volatile uint32_t *)(GUEST_UART + GUEST_UART_FLAGS) & GUEST_UART_FULL)
-		;
-	*(volatile uint32_t *)(GUEST_UART + GUEST_UART_DATA) = (unsigned char)character;
-}
+	uint64_t pa_range;
 
-#define GUEST_BLOCK_DEVICE UINT64_C(0x60000000000401) /* AF, AttrIndx 0, execute-never */
-#define GUEST_BLOCK_MEMORY UINT64_C(0x705)            /* AF, inner shareable, AttrIndx 1 */
-#define GUEST_TABLE        UINT64_C(0x3)
-/* EPD1, 40-bit output, 4 KiB granule, inner shareable, write-back walks, 39-bit input. */
-#define GUEST_TCR UINT64_C(0x200803519)
-
-/**
- * Turns translation and caches on. Virtual = guest-physical below 16 GiB, and a second view of
- * GUEST_PAGES at GUEST_ALIAS whose table lies in memory that the hypervisor backs lazily.
- */
-static inline void guest_enable_translation(uint64_t *table)
-{
-	volatile uint64_t *alias_table = (uint64_t *)GUEST_ALIAS_TABLE;
-
-	alias_table[0] = GUEST_PAGES | GUEST_BLOCK_MEMORY;
-	table[0] = GUEST_BLOCK_DEVICE;
-	for (uint64_t i = 1; i < 16; i++)
-		table[i] = i << 30 | GUEST_BLOCK_MEMORY;
-	table[GUEST_ALIAS >> 30] = GUEST_ALIAS_TABLE | GUEST_TABLE;
+	__asm__ volatile("mrs %0, id_aa64mmfr0_el1" : "=r"(pa_range));
+	pa_range &= 0xf;
+	if (pa_range > 5)
+		pa_range = 5; /* 48 bits: all that the entries hold */
 	__asm__ volatile("dsb sy\n\t"
 			 "msr mair_el1, %0\n\t"
 			 "msr tcr_el1, %1\n\t"
@@ -66,19 +48,53 @@ static inline void guest_enable_translation(uint64_t *table)
 			 "msr sctlr_el1, x9\n\t"
 			 "isb"
 			 :
-			 : "r"(UINT64_C(0xff04)), "r"(GUEST_TCR), "r"(table)
+			 : "r"(GUEST_MAIR), "r"(GUEST_TCR | pa_range << 32), "r"(root)
 			 : "x9", "memory");
 }
 
-/** Writes a function that returns 42 at the address: mov x0, #42; ret. */
-static inline void guest_write_function(uint64_t address)
+/** Drops what this CPU's TLB holds of the guest's translation. */
+static inline void guest_flush_translation(void)
 {
-	*(volatile uint32_t *)address = 0xd2800540;
-	*(volatile uint32_t *)(address + 4) = 0xd65f03c0;
+	__asm__ volatile("dsb ishst\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" : : : "memory");
+}
+
+/** Makes code that was written at the address executable. */
+static inline void guest_sync_code(uint64_t address)
+{
 	__asm__ volatile("dc cvau, %0\n\tdsb ish\n\tic ivau, %0\n\tdsb ish\n\tisb"
 			 :
 			 : "r"(address)
 			 : "memory");
+}
+
+static inline bool guest_has_atomics(void)
+{
+	uint64_t isar0;
+
+	__asm__("mrs %0, id_aa64isar0_el1" : "=r"(isar0));
+	return (isar0 >> 20 & 0xf) >= 2;
+}
+
+/** Adds to the word, atomically, and returns what it was: one instruction if the CPU has one. */
+static inline uint64_t guest_atomic_add(uint64_t address, uint64_t value)
+{
+	uint64_t old, sum;
+	uint32_t failed;
+
+	if (guest_has_atomics()) {
+		__asm__ volatile(".arch_extension lse\n\tldaddal %1, %0, [%2]"
+				 : "=r"(old)
+				 : "r"(value), "r"(address)
+				 : "memory");
+		return old;
+	}
+	do {
+		__asm__ volatile("ldaxr %0, [%3]\n\tadd %1, %0, %4\n\tstlxr %w2, %1, [%3]"
+				 : "=&r"(old), "=&r"(sum), "=&r"(failed)
+				 : "r"(address), "r"(value)
+				 : "memory");
+	} while (failed);
+	return old;
 }
 
 #endif

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's first instructions at EL1, its vectors and its one stack. x0, x1: guest_main()'s. */
+/* The guest's first instructions at EL1, its vectors, a stack for each virtual CPU. x0 and x1 are
+ * guest_main()'s; x0 is the virtual CPU's number. */
 #include "guest_layout.h"
+
+#define STACK_SHIFT 13
 
 	.text
 	.global guest_start
 guest_start:
 	adrp	x2, guest_stack_top
 	add	x2, x2, :lo12:guest_stack_top
+	sub	x2, x2, x0, lsl #STACK_SHIFT
 	mov	sp, x2
 	adrp	x2, guest_vectors
 	add	x2, x2, :lo12:guest_vectors
@@ -29,7 +33,7 @@ guest_vectors:
 
 	.bss
 	.balign 16
-	.space 8192
+	.space 2 << STACK_SHIFT
 guest_stack_top:
 
 	.section .note.GNU-stack, "", %progbits

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The board and the CPU: console, exit, the hypervisor's own identity map, what the CPU can do. */
+/* The board and its CPUs: console, exit, the hypervisor's own identity map, starting another CPU. */
 #include "machine.h"
-
-#include <addrspace/aarch64.h>
 
 #include "print.h"
 #include "registers.h"
@@ -16,6 +14,8 @@
 
 uint64_t semihosting_call(uint64_t operation, const void *block);
 _Noreturn void machine_start(void);
+_Noreturn void machine_cpu_started(void);
+void hypervisor_start_cpu(void);
 _Noreturn void machine_own_exception(uint64_t esr, uint64_t elr, uint64_t far);
 
 extern char guest_image_hpa[];
@@ -70,11 +70,15 @@ const void *machine_guest_image(uint64_t *size)
 
 static uint64_t own_table[512] __attribute__((aligned(4096)));
 
-static void map_self(void)
+static void build_own_table(void)
 {
 	own_table[0] = BLOCK_DEVICE;
 	for (uint64_t i = 1; i < 4; i++)
 		own_table[i] = i << 30 | BLOCK_MEMORY;
+}
+
+static void enable_translation(void)
+{
 	write_register(mair_el2, MAIR);
 	write_register(tcr_el2, TCR);
 	write_register(ttbr0_el2, (uintptr_t)own_table);
@@ -83,84 +87,67 @@ static void map_self(void)
 	barrier("isb");
 }
 
-/* ---- what the CPU can do ---- */
+/* ---- CPUs ---- */
 
-struct features {
-	unsigned host_bits;
-	bool hardware_af;
-	bool hardware_dirty;
-	bool vmid16;
-	bool fwb;
-	bool xnx;
-};
+/* PSCI through SMC; the other CPUs are off until they are called (Arm DEN0022, 5.6 CPU_ON). */
+#define PSCI_CPU_ON    UINT64_C(0xc4000003)
+#define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
+#define STACK_SIZE     0x10000
 
-static struct features detect_features(void)
+static uint8_t stacks[MACHINE_CPUS - 1][STACK_SIZE] __attribute__((aligned(16)));
+static void (*entries[MACHINE_CPUS])(void);
+
+static int64_t psci_cpu_on(uint64_t target, uint64_t entry, uint64_t context)
 {
-	static const uint8_t pa_bits[] = {32, 36, 40, 42, 44, 48, 52};
-	uint64_t mmfr0 = read_register(id_aa64mmfr0_el1);
-	uint64_t mmfr1 = read_register(id_aa64mmfr1_el1);
-	uint64_t mmfr2 = read_register(s3_0_c0_c7_2); /* ID_AA64MMFR2_EL1 */
-	unsigned pa_range = register_field(mmfr0, 0, 4);
+	register uint64_t x0 __asm__("x0") = PSCI_CPU_ON;
+	register uint64_t x1 __asm__("x1") = target;
+	register uint64_t x2 __asm__("x2") = entry;
+	register uint64_t x3 __asm__("x3") = context;
 
-	if (pa_range >= sizeof(pa_bits))
-		fail("unknown PARange %u", pa_range);
-	return (struct features){
-		.host_bits = pa_bits[pa_range],
-		.hardware_af = register_field(mmfr1, 0, 4) >= 1,
-		.hardware_dirty = register_field(mmfr1, 0, 4) >= 2,
-		.vmid16 = register_field(mmfr1, 4, 4) == 2,
-		.xnx = register_field(mmfr1, 28, 4) >= 1,
-		.fwb = register_field(mmfr2, 40, 4) >= 1,
-	};
+	__asm__ volatile("smc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
+	return (int64_t)x0;
 }
 
-static const char *yes_no(bool yes)
+unsigned machine_this_cpu(void)
 {
-	return yes ? "yes" : "no";
+	return register_field(read_register(mpidr_el1), 0, 8);
 }
 
-void machine_describe(void)
+/* It starts with its caches off: what it reads until they are on must be in memory. */
+static void clean_to_memory(const void *address)
 {
-	struct features features = detect_features();
-
-	print("CPU        MIDR_EL1 0x%08lx at EL%u, %u physical address bits\n",
-	      read_register(midr_el1), register_field(read_register(CurrentEL), 2, 2),
-	      features.host_bits);
-	print("           FEAT_S2FWB %s, 16-bit VMID %s, hardware access flag %s, "
-	      "hardware dirty %s, FEAT_XNX %s\n",
-	      yes_no(features.fwb), yes_no(features.vmid16), yes_no(features.hardware_af),
-	      yes_no(features.hardware_dirty), yes_no(features.xnx));
+	__asm__ volatile("dc civac, %0\n\tdsb sy" : : "r"(address) : "memory");
 }
 
-unsigned machine_layout_count(void)
+void machine_start_cpu(unsigned cpu, void (*entry)(void))
 {
-	return detect_features().host_bits >= 44 ? 3 : 2;
+	uint64_t target = (read_register(mpidr_el1) & MPIDR_AFFINITY & ~UINT64_C(0xff)) | cpu;
+	int64_t error;
+
+	if (cpu == 0 || cpu >= MACHINE_CPUS || entries[cpu])
+		fail("CPU %u cannot be started", cpu);
+	entries[cpu] = entry;
+	clean_to_memory(&entries[cpu]);
+	for (unsigned i = 0; i < sizeof(own_table); i += 16)
+		clean_to_memory((const char *)own_table + i);
+	error = psci_cpu_on(target, (uintptr_t)hypervisor_start_cpu,
+			    (uintptr_t)stacks[cpu - 1] + STACK_SIZE);
+	if (error)
+		fail("PSCI CPU_ON for CPU %u: %ld", cpu, error);
 }
 
-/** 40 bits from Arm level 1 with 2 tables, 34 from level 2 with 16, 44 from level 0 with one. */
-void machine_configure(struct addrspace_config *config, unsigned layout)
+void machine_cpu_started(void)
 {
-	static const uint8_t gpa_bits[] = {40, 34, 44};
-	static const uint8_t levels[] = {3, 2, 4};
-	struct features features = detect_features();
-
-	config->format = &addrspace_stage2;
-	config->gpa_bits = gpa_bits[layout];
-	config->levels = levels[layout];
-	config->cpu.host_bits = features.host_bits;
-	config->cpu.features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G;
-	if (features.hardware_dirty)
-		config->cpu.features |= ADDRSPACE_CPU_HARDWARE_AD;
-	if (features.fwb)
-		config->cpu.features |= ADDRSPACE_CPU_FWB;
-	if (features.vmid16)
-		config->cpu.features |= ADDRSPACE_CPU_VMID16;
+	enable_translation();
+	entries[machine_this_cpu()]();
+	fail("the entry function of CPU %u has returned", machine_this_cpu());
 }
 
 _Noreturn void machine_start(void)
 {
 	if (register_field(read_register(CurrentEL), 2, 2) != 2)
 		fail("not started at EL2");
-	map_self();
+	build_own_table();
+	enable_translation();
 	program_run();
 }

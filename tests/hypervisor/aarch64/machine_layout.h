@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define MACHINE_NAME "aarch64 stage 2"
+#define MACHINE_CPUS 2
 /* Where `run` leaves the mode, below MODE_MAGIC: between the devicetree and the hypervisor. */
 #define MACHINE_MODE_HPA  UINT64_C(0x403ff000)
 #define MACHINE_UART_HPA  UINT64_C(0x09000000)
@@ -14,5 +15,7 @@
 /* Lent to the guest as one piece: 1 GiB, aligned to 1 GiB. */
 #define MACHINE_BLOCK_HPA  UINT64_C(0x80000000)
 #define MACHINE_BLOCK_SIZE (UINT64_C(1) << 30)
+/* So much of the block is RAM, from its start. */
+#define MACHINE_BLOCK_RAM MACHINE_BLOCK_SIZE
 
 #endif

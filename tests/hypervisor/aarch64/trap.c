@@ -21,7 +21,12 @@
 #define SCTLR_EL1_OFF      0x30d00800
 #define ZERO_REGISTER      31
 
-struct vcpu machine_vcpu;
+static struct vcpu vcpus[MACHINE_CPUS];
+
+struct vcpu *machine_vcpu(unsigned cpu)
+{
+	return &vcpus[cpu];
+}
 
 void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t first, uint64_t second)
 {
@@ -125,10 +130,10 @@ static void decode_abort(const struct vcpu *vcpu, uint64_t esr, struct vcpu_exit
 		return;
 	if (esr & ISS_FAR_INVALID)
 		return;
-	exit->kind = fault_address(esr, &exit->gpa) ? VCPU_EXIT_FAULT : VCPU_EXIT_RETRY;
-	exit->access = fault_access(esr);
-	exit->table_walk = (esr & ISS_TABLE_WALK) != 0;
-	exit->emulatable = data && (esr & ISS_VALID) && !exit->table_walk;
+	exit->kind = fault_address(esr, &exit->fault.gpa) ? VCPU_EXIT_FAULT : VCPU_EXIT_RETRY;
+	exit->fault.access = fault_access(esr);
+	exit->fault.table_walk = (esr & ISS_TABLE_WALK) != 0;
+	exit->emulatable = data && (esr & ISS_VALID) && !exit->fault.table_walk;
 	exit->size = 1u << register_field(esr, 22, 2);
 	exit->stored = source == ZERO_REGISTER ? 0 : vcpu->x[source];
 	exit->stored &= UINT64_MAX >> (64 - 8 * exit->size);

@@ -16,14 +16,15 @@ void expectation_meet(struct expectation_progress *progress, const struct vcpu_e
 	uint64_t gpa = expected->gpa + progress->seen * expected->stride;
 
 	if (!expected->count)
-		fail("an unexpected %s fault at 0x%lx (%s)", report_access_name(exit->access),
-		     exit->gpa, addrspace_fault_name(outcome));
-	if (exit->gpa != gpa || exit->access != expected->access ||
-	    outcome != (int)expected->outcome || exit->table_walk != expected->table_walk)
+		fail("an unexpected %s fault at 0x%lx (%s)", report_access_name(exit->fault.access),
+		     exit->fault.gpa, addrspace_fault_name(outcome));
+	if (exit->fault.gpa != gpa || exit->fault.access != expected->access ||
+	    outcome != (int)expected->outcome || exit->fault.table_walk != expected->table_walk)
 		fail("%s at 0x%lx was %s%s; expected: %s at 0x%lx %s%s",
-		     report_access_name(exit->access), exit->gpa, addrspace_fault_name(outcome),
-		     exit->table_walk ? " (table walk)" : "", report_access_name(expected->access),
-		     gpa, addrspace_fault_name((int)expected->outcome),
+		     report_access_name(exit->fault.access), exit->fault.gpa,
+		     addrspace_fault_name(outcome), exit->fault.table_walk ? " (table walk)" : "",
+		     report_access_name(expected->access), gpa,
+		     addrspace_fault_name((int)expected->outcome),
 		     expected->table_walk ? " (table walk)" : "");
 	if (++progress->seen == expected->count) {
 		progress->next++;

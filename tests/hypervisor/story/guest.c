@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest: touches its memory step by step and checks what it reads. It knows nothing of what the
  * hypervisor does between two steps but the effect that it must see. */
+#include "guest_console.h"
 #include "guest_layout.h"
 #include "guest_machine.h"
+#include "guest_paging.h"
 
 #define CHECK(seen, wanted) check(__LINE__, (seen), (wanted))
 
-void guest_main(uint64_t quiet, uint64_t salt);
+void guest_main(uint64_t cpu, uint64_t quiet_and_salt);
 
 extern char guest_image_start[];
 extern char guest_image_end[];
 
-static uint64_t guest_table[512] __attribute__((aligned(4096)));
+/* Down to the one with an entry for each 1 GiB. */
+static uint64_t guest_tables[GUEST_PAGING_LEVELS - 2][512] __attribute__((aligned(4096)));
 static uint64_t guest_is_quiet;
 
 static void check(uint64_t line, uint64_t seen, uint64_t wanted)
@@ -91,6 +94,23 @@ static void check_pages(uint64_t first, uint64_t count, uint64_t salt)
 
 /* ---- memory as it comes ---- */
 
+/** Virtual = guest-physical below 16 GiB, and a second view of GUEST_PAGES at GUEST_ALIAS whose table
+ * lies in memory that the hypervisor backs lazily. */
+static void enable_translation(void)
+{
+	volatile uint64_t *alias_table = (uint64_t *)GUEST_ALIAS_TABLE;
+	uint64_t *table = guest_tables[GUEST_PAGING_LEVELS - 3];
+
+	for (unsigned i = 0; i + 3 < GUEST_PAGING_LEVELS; i++)
+		guest_tables[i][0] = guest_table_entry((uint64_t)guest_tables[i + 1]);
+	table[0] = guest_device_entry(0, 2);
+	for (uint64_t i = 1; i < 16; i++)
+		table[i] = guest_leaf_entry(i << 30, 2);
+	table[GUEST_ALIAS >> 30] = guest_table_entry(GUEST_ALIAS_TABLE);
+	alias_table[0] = guest_leaf_entry(GUEST_PAGES, 1);
+	guest_load_translation((uint64_t)guest_tables[0]);
+}
+
 static void boot(void)
 {
 	uint64_t first = ((uint64_t)guest_image_end + GUEST_PAGE - 1) & ~(GUEST_PAGE - 1);
@@ -98,7 +118,7 @@ static void boot(void)
 	CHECK((uint64_t)guest_image_start, GUEST_EAGER);
 	for (uint64_t at = first; at < GUEST_EAGER + GUEST_EAGER_SIZE; at += GUEST_PAGE)
 		check_zero(at);
-	guest_enable_translation(guest_table);
+	enable_translation();
 	say("hello from " GUEST_PRIVILEGE ", through a UART that is a linear region");
 	done(STEP_BOOT);
 }
@@ -254,7 +274,8 @@ static uint64_t call_code(void)
 
 static void executed_page(void)
 {
-	guest_write_function(GUEST_CODE);
+	guest_write_function((void *)GUEST_CODE, GUEST_CODE_RESULT);
+	guest_sync_code(GUEST_CODE);
 	CHECK(call_code(), GUEST_CODE_RESULT);
 	say("my function returns 42");
 	done(STEP_EXECUTE);
@@ -282,9 +303,12 @@ static void late_page(void)
 	done(STEP_OUT_OF_MEMORY);
 }
 
-void guest_main(uint64_t quiet, uint64_t salt)
+void guest_main(uint64_t cpu, uint64_t quiet_and_salt)
 {
-	guest_is_quiet = quiet;
+	uint64_t salt = quiet_and_salt & ~GUEST_QUIET;
+
+	(void)cpu;
+	guest_is_quiet = quiet_and_salt & GUEST_QUIET;
 	boot();
 	lazy_memory(salt);
 	read_only_memory();

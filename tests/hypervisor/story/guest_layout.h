@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the guest and the hypervisor agree on: where things are in the guest-physical space, and
- * the hypercalls. All fits in 34 bits. */
+ * the hypercalls. All fits in GUEST_BITS. */
 #ifndef GUEST_LAYOUT_H
 #define GUEST_LAYOUT_H
 
@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define GUEST_BITS 34
 #define GUEST_PAGE UINT64_C(0x1000)
 
 #define GUEST_UART       UINT64_C(0x09000000)
@@ -63,6 +64,9 @@
 #define DEVICE_ID_VALUE 0x5ca1ab1eu
 /* What a load from an address without a device gives. */
 #define BUS_FLOATS UINT64_MAX
+
+/* The guest's second argument: this, if it is not to speak, and the salt. */
+#define GUEST_QUIET (UINT64_C(1) << 32)
 
 /* What the guest writes to, and expects at, an address. */
 static inline uint64_t guest_pattern(uint64_t gpa, uint64_t salt)

@@ -131,7 +131,9 @@ void vm_create(struct vm *vm, unsigned layout)
 	machine_configure(&config, layout);
 	vm->hardware_ad = (config.cpu.features & ADDRSPACE_CPU_HARDWARE_AD) != 0;
 	require(addrspace_init(&vm->as, &config));
+	vm->memory.as = &vm->as;
 	machine_load_root(&vm->as);
+	machine_describe_root(&vm->as);
 	map_device(vm);
 	map_rom(vm);
 	map_linear(vm, GUEST_BLOCK, GUEST_BLOCK_SIZE, MACHINE_BLOCK_HPA,
@@ -150,59 +152,59 @@ void vm_create(struct vm *vm, unsigned layout)
 static void require_emulatable(const struct vcpu_exit *exit)
 {
 	if (!exit->emulatable)
-		fail("the access to 0x%lx cannot be emulated (syndrome 0x%lx)", exit->gpa,
+		fail("the access to 0x%lx cannot be emulated (syndrome 0x%lx)", exit->fault.gpa,
 		     exit->syndrome);
 }
 
 static const char *emulate(struct vm *vm, const struct vcpu_exit *exit, uint64_t *value)
 {
-	uint64_t offset = exit->gpa - GUEST_DEVICE;
+	uint64_t offset = exit->fault.gpa - GUEST_DEVICE;
 	bool is_device = offset < GUEST_PAGE;
 
 	require_emulatable(exit);
-	if (exit->access == ADDRSPACE_WRITE) {
+	if (exit->fault.access == ADDRSPACE_WRITE) {
 		*value = exit->stored;
 		if (is_device)
 			device_store(&vm->device, offset, exit->size, *value);
-		vcpu_skip_instruction(&machine_vcpu);
+		vcpu_skip_instruction(machine_vcpu(0));
 		return is_device ? "the device takes" : "the bus drops";
 	}
 	*value = is_device ? device_load(&vm->device, offset) : BUS_FLOATS;
 	*value &= UINT64_MAX >> (64 - 8 * exit->size);
-	vcpu_complete_load(&machine_vcpu, *value);
+	vcpu_complete_load(machine_vcpu(0), *value);
 	return is_device ? "the device gives" : "the bus gives";
 }
 
 static const char *refuse(const struct vcpu_exit *exit, uint64_t *value)
 {
-	if (exit->access == ADDRSPACE_EXECUTE) {
+	if (exit->fault.access == ADDRSPACE_EXECUTE) {
 		*value = GUEST_CALL_REFUSED;
-		vcpu_return_from_call(&machine_vcpu, *value);
+		vcpu_return_from_call(machine_vcpu(0), *value);
 		return "the call returns";
 	}
 	require_emulatable(exit);
-	if (exit->access == ADDRSPACE_WRITE) {
+	if (exit->fault.access == ADDRSPACE_WRITE) {
 		*value = exit->stored;
-		vcpu_skip_instruction(&machine_vcpu);
+		vcpu_skip_instruction(machine_vcpu(0));
 		return "skips the store of";
 	}
 	*value = BUS_FLOATS;
-	vcpu_complete_load(&machine_vcpu, *value);
+	vcpu_complete_load(machine_vcpu(0), *value);
 	return "the load gives";
 }
 
 /** Once answered, the same fault must be nothing new, and not change the frame. */
 static uint64_t check_resolved(struct vm *vm, const struct vcpu_exit *exit)
 {
-	uint64_t hpa = vm_host_address(vm, exit->gpa);
-	int again = addrspace_handle_fault(&vm->as, exit->gpa, exit->access, NULL);
+	uint64_t hpa = vm_host_address(vm, exit->fault.gpa);
+	int again = addrspace_handle_fault(&vm->as, exit->fault.gpa, exit->fault.access, NULL);
 
 	if (again != ADDRSPACE_FAULT_ALREADY_RESOLVED)
-		fail("the same fault at 0x%lx was %s the second time", exit->gpa,
+		fail("the same fault at 0x%lx was %s the second time", exit->fault.gpa,
 		     addrspace_fault_name(again));
-	if (vm_host_address(vm, exit->gpa) != hpa)
-		fail("the second fault at 0x%lx has replaced the frame", exit->gpa);
-	if (hpa == exit->gpa)
+	if (vm_host_address(vm, exit->fault.gpa) != hpa)
+		fail("the second fault at 0x%lx has replaced the frame", exit->fault.gpa);
+	if (hpa == exit->fault.gpa)
 		fail("guest memory at 0x%lx is at its own address in the host", hpa);
 	return hpa & ~(GUEST_PAGE - 1);
 }
@@ -210,17 +212,17 @@ static uint64_t check_resolved(struct vm *vm, const struct vcpu_exit *exit)
 static void check_region(const struct vcpu_exit *exit, int outcome,
 			 const struct addrspace_region *region)
 {
-	bool inside = exit->gpa - region->gpa < region->size;
+	bool inside = exit->fault.gpa - region->gpa < region->size;
 
 	if (inside != (outcome != ADDRSPACE_FAULT_NOT_BACKED))
-		fail("the fault at 0x%lx (%s) names the region 0x%lx, size 0x%lx", exit->gpa,
+		fail("the fault at 0x%lx (%s) names the region 0x%lx, size 0x%lx", exit->fault.gpa,
 		     addrspace_fault_name(outcome), region->gpa, region->size);
 }
 
 void vm_handle_fault(struct vm *vm, const struct vcpu_exit *exit)
 {
 	struct addrspace_region region;
-	int outcome = addrspace_handle_fault(&vm->as, exit->gpa, exit->access, &region);
+	int outcome = addrspace_handle_fault(&vm->as, exit->fault.gpa, exit->fault.access, &region);
 	const char *then = "frame";
 	uint64_t value = 0;
 
@@ -241,9 +243,10 @@ void vm_handle_fault(struct vm *vm, const struct vcpu_exit *exit)
 		then = "memory is found, the guest tries again";
 		break;
 	default:
-		fail("no answer to \"%s\" at 0x%lx", addrspace_fault_name(outcome), exit->gpa);
+		fail("no answer to \"%s\" at 0x%lx", addrspace_fault_name(outcome),
+		     exit->fault.gpa);
 	}
-	report_fault(exit->gpa, exit->access, exit->table_walk, outcome, then,
+	report_fault(exit->fault.gpa, exit->fault.access, exit->fault.table_walk, outcome, then,
 		     outcome == ADDRSPACE_FAULT_OUT_OF_MEMORY ? NULL : &value);
 }
 
