@@ -147,7 +147,7 @@ HYPERVISOR_SOURCES := $(sort $(filter-out $(if $(HYPERVISOR_GUEST),,tests/hyperv
 	$(foreach folder,$(HYPERVISOR_FOLDERS),$(wildcard $(folder)/*.c $(folder)/*.S))))
 HYPERVISOR_OBJECTS := $(HYPERVISOR_SOURCES:%=$(HYPERVISOR)/$(PROGRAM)/%.o)
 HYPERVISOR_FLAGS = $(strip $(TARGET_CC) $(FREESTANDING) $(WARNINGS) -Iinclude \
-	$(HYPERVISOR_FOLDERS:%=-I%) $(CFLAGS))
+	$(HYPERVISOR_FOLDERS:%=-I%) $(if $(filter linux,$(PROGRAM)),-I$(LINUX)) $(CFLAGS))
 HYPERVISOR_LINK := tests/hypervisor/$(ARCH)/link.ld
 
 hypervisor: $(HYPERVISOR_ELF)
@@ -164,6 +164,58 @@ $(HYPERVISOR_OBJECTS): $(HYPERVISOR)/$(PROGRAM)/%.o: % $(HYPERVISOR)/$(PROGRAM)/
 
 $(HYPERVISOR)/$(PROGRAM)/flags: FORCE
 	$(call stamp,$@,$(HYPERVISOR_FLAGS))
+
+# --- what the linux program boots: Debian's kernel, an init of ours, a devicetree --------------------
+
+LINUX := $(BUILD)/linux/$(ARCH)
+# For fetch-package: the newest of these packages, and the kernel's place in it.
+LINUX_PACKAGE_aarch64 := arm64 bookworm 'linux-image-[0-9]*-cloud-arm64' 'boot/vmlinuz-*'
+LINUX_IMAGES := $(LINUX)/Image $(LINUX)/machine.dtb $(LINUX)/initrd
+LINUX_INIT_FOLDERS := tests/hypervisor/linux/init tests/hypervisor/$(ARCH)/linux/init \
+	tests/hypervisor/linux tests/hypervisor/$(ARCH)/linux tests/hypervisor tests/hypervisor/$(ARCH)
+LINUX_INIT_SOURCES := $(sort $(wildcard tests/hypervisor/linux/init/*.c \
+	tests/hypervisor/$(ARCH)/linux/init/*.S)) tests/hypervisor/libc.c tests/hypervisor/print.c
+LINUX_INIT_OBJECTS := $(LINUX_INIT_SOURCES:%=$(LINUX)/init-objects/%.o)
+LINUX_INIT_FLAGS = $(strip $(TARGET_CC) $(FREESTANDING) $(WARNINGS) -Iinclude \
+	$(LINUX_INIT_FOLDERS:%=-I%) $(CFLAGS))
+
+linux-images: $(LINUX_IMAGES)
+
+# Downloaded once: `make clean` is how to get a newer one.
+$(LINUX)/Image:
+	$(Q)mkdir -p $(@D)
+	$(Q)$(SCRIPTS)/fetch-package $(LINUX_PACKAGE_$(ARCH)) $@
+
+$(LINUX)/machine.dtb: tests/hypervisor/$(ARCH)/linux/machine.dts \
+		tests/hypervisor/$(ARCH)/linux/linux_layout.h | need-linux
+	$(call say,DTC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(TARGET_CC) -E -P -undef -nostdinc -x assembler-with-cpp $< | dtc -q -I dts -O dtb -o $@ -
+
+$(LINUX)/init: $(LINUX_INIT_OBJECTS)
+	$(call say,LD,$@)
+	$(Q)$(CROSS)ld -nostdlib -static --build-id=none -z noexecstack $^ -o $@.whole
+	$(Q)$(CROSS)strip -o $@ $@.whole
+
+$(LINUX_INIT_OBJECTS): $(LINUX)/init-objects/%.o: % $(LINUX)/flags | need-compiler
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LINUX_INIT_FLAGS) $(DEPENDENCIES) -c $< -o $@
+
+$(LINUX)/flags: FORCE
+	$(call stamp,$@,$(LINUX_INIT_FLAGS))
+
+# bsdtar writes device nodes from a list, without being root.
+$(LINUX)/initrd: tests/hypervisor/linux/init/initramfs.mtree $(LINUX)/init | need-linux
+	$(call say,CPIO,$@)
+	$(Q)cd $(@D) && bsdtar -c -f initrd --format=newc @- <$(abspath $<)
+
+need-linux:
+	$(need) linux
+
+$(HYPERVISOR)/linux/tests/hypervisor/linux/images.S.o: $(LINUX_IMAGES)
+
+# --- boots ---------------------------------------------------------------------------------------------
 
 # The machines that an architecture's programs run on; the first one is the demo's.
 MACHINES_aarch64 := stage2-max stage2-a72
@@ -258,10 +310,11 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize hypervisor demo boot size stack \
+.PHONY: all libs unit unit-build unit-sanitize hypervisor demo boot linux-images size stack \
 	stack-arch freestanding freestanding-arch headers-check example format format-check check \
-	check-long deps clean help need-compiler need-libs need-unit need-format FORCE
+	check-long deps clean help need-compiler need-libs need-unit need-linux need-format FORCE
 .DEFAULT_GOAL := all
 
 -include $(LIBRARY_OBJECTS:.o=.d) $(HYPERVISOR_OBJECTS:.o=.d)
+-include $(LINUX_INIT_OBJECTS:.o=.d)
 -include $(UNIT_SHARED:.o=.d) $(UNIT_TESTS:$(UNIT)/%=$(UNIT)/tests/unit/%.d)
