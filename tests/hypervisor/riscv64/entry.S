@@ -22,6 +22,17 @@ hypervisor_start:
 3:	wfi
 	j	3b
 
+/* Another hart. a1: struct start. */
+	.global cpus_entry
+cpus_entry:
+	la	t0, own_trap
+	csrw	stvec, t0
+	ld	sp, 0(a1)
+	ld	tp, 8(a1)
+	ld	t0, 16(a1)
+	jalr	t0
+	call	cpus_entry_returned
+
 	.text
 
 /* a0: struct vcpu. The host's callee-saved registers wait on the host's stack. */

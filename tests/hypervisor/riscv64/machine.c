@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The board and the CPU: console, exit, what the CPU can do. HS mode runs without translation. */
+/* The board: start, console, clock, exit. HS mode runs without translation. */
 #include "machine.h"
 
-#include <addrspace/riscv64.h>
-
+#include "board.h"
 #include "devicetree.h"
+#include "layouts.h"
 #include "print.h"
 #include "registers.h"
 
@@ -21,11 +21,7 @@ _Noreturn void machine_own_trap(uint64_t scause, uint64_t sepc, uint64_t stval);
 extern const uint64_t guest_image_hpa;
 extern const uint64_t guest_image_size;
 
-static uint64_t boot_hart;
-static const void *tree;
-static uint64_t timebase;
-static const char *isa;
-static size_t isa_length;
+struct board board;
 
 void machine_put_char(char character)
 {
@@ -56,7 +52,7 @@ uint64_t machine_microseconds(void)
 	uint64_t time;
 
 	__asm__ volatile("rdtime %0" : "=r"(time));
-	return time * 1000 / (timebase / 1000);
+	return time * 1000 / (board.timebase / 1000);
 }
 
 const void *machine_guest_image(uint64_t *size)
@@ -65,12 +61,7 @@ const void *machine_guest_image(uint64_t *size)
 	return (const void *)guest_image_hpa;
 }
 
-void machine_describe(void)
-{
-	print("CPU        hart %lu in HS mode, %s\n", boot_hart, isa);
-}
-
-static const void *required_property(const char *name, size_t *length)
+static const void *required_property(const void *tree, const char *name, size_t *length)
 {
 	const void *value = devicetree_property(tree, name, length);
 
@@ -83,9 +74,11 @@ _Noreturn void machine_start(uint64_t hart, const void *devicetree)
 {
 	size_t length;
 
-	boot_hart = hart;
-	tree = devicetree;
-	isa = required_property("riscv,isa", &isa_length);
-	timebase = devicetree_word(required_property("timebase-frequency", &length));
+	board.boot_hart = hart;
+	board.devicetree = devicetree;
+	board.isa = required_property(devicetree, "riscv,isa", &board.isa_length);
+	board.timebase =
+		devicetree_word(required_property(devicetree, "timebase-frequency", &length));
+	layouts_probe();
 	program_run();
 }

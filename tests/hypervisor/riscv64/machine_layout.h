@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define MACHINE_NAME "riscv64 G-stage"
+#define MACHINE_CPUS 2
 /* Where `run` leaves the mode, below MODE_MAGIC: between OpenSBI and the hypervisor. */
 #define MACHINE_MODE_HPA     UINT64_C(0x801ff000)
 #define MACHINE_UART_HPA     UINT64_C(0x10000000)
@@ -16,5 +17,7 @@
 /* Lent to the guest as one piece: 1 GiB, aligned to 1 GiB. */
 #define MACHINE_BLOCK_HPA  UINT64_C(0xc0000000)
 #define MACHINE_BLOCK_SIZE (UINT64_C(1) << 30)
+/* So much of the block is RAM, from its start. */
+#define MACHINE_BLOCK_RAM MACHINE_BLOCK_SIZE
 
 #endif

@@ -34,6 +34,9 @@
 #define HSTATUS_SPVP    (1 << 8)
 #define HSTATUS_VSXL_64 (2ull << 32)
 
+/* STCE, PBMTE, ADUE, CBZE, CBCFE, CBIE, FIOM: what the hart has, the guest may use. */
+#define HENVCFG_ALL 0xe0000000000000f1ull
+
 #define CAUSE_INTERRUPT              (1ull << 63)
 #define CAUSE_ECALL_FROM_VS          10
 #define CAUSE_GUEST_FETCH_PAGE_FAULT 20

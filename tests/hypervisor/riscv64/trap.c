@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's exits, decoded from scause, stval, htval and htinst (RISC-V Privileged, "Hypervisor
  * Extension": traps). */
-#include "print.h"
+#include <addrspace/riscv64.h>
+
 #include "registers.h"
 #include "vcpu.h"
 
@@ -12,9 +13,12 @@
 #define HEDELEG_ALL_BUT_OURS 0xb1ff
 #define HIDELEG_VS           0x444 /* VS-level software, timer and external interrupts */
 
-#define HTINST_WALK 0x3000 /* pseudo-instruction: an implicit access for VS-stage translation */
+static struct vcpu vcpus[MACHINE_CPUS];
 
-struct vcpu machine_vcpu;
+struct vcpu *machine_vcpu(unsigned cpu)
+{
+	return &vcpus[cpu];
+}
 
 void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t first, uint64_t second)
 {
@@ -31,6 +35,7 @@ void vcpu_reset(struct vcpu *vcpu, uint64_t entry, uint64_t first, uint64_t seco
 	write_csr(CSR_HTIMEDELTA, 0);
 	write_csr(CSR_HVIP, 0);
 	write_csr(CSR_HIE, 0);
+	write_csr(CSR_HENVCFG, HENVCFG_ALL);
 	write_csr(CSR_VSSTATUS, 0);
 	write_csr(CSR_VSATP, 0);
 	hfence_vvma_all();
@@ -77,19 +82,70 @@ static struct memory_instruction fetch_instruction(uint64_t pc)
 	return memory_instruction_decode((uint32_t)(high << 16 | low));
 }
 
-static void decode_guest_page_fault(struct vcpu *vcpu, unsigned access, struct vcpu_exit *exit)
+/* ---- the guest's own walk, where the CPU does not say what it found ---- */
+
+#define SATP_MODE_SHIFT 60
+#define SATP_PPN        ((UINT64_C(1) << 44) - 1)
+#define PTE_VALID       UINT64_C(1)
+#define PTE_RWX         UINT64_C(0xe)
+#define PTE_PPN_SHIFT   10
+#define PTE_PPN         ((UINT64_C(1) << 44) - 1)
+
+/** Loads from a guest-physical address: with vsatp 0 that is what a guest-virtual one is. */
+static uint64_t load_guest_physical(uint64_t gpa, uint64_t *value)
+{
+	uint64_t vsatp = read_csr(CSR_VSATP);
+	uint64_t trap;
+
+	write_csr(CSR_VSATP, 0);
+	hfence_vvma_all();
+	trap = guest_load_word(gpa, value);
+	write_csr(CSR_VSATP, vsatp);
+	hfence_vvma_all();
+	return trap;
+}
+
+/* RISC-V Privileged, "Virtual Address Translation Process". An entry that cannot be read is the fault;
+ * one that is not valid any more has been changed since, by another CPU of the guest's. */
+static enum vcpu_exit_kind walk_guest_table(uint64_t va, struct addrspace_fault_info *fault)
+{
+	uint64_t vsatp = read_csr(CSR_VSATP);
+	unsigned mode = (unsigned)(vsatp >> SATP_MODE_SHIFT);
+	unsigned levels = mode ? mode - 5 : 0; /* Sv39 is 8 */
+	uint64_t entry = PTE_VALID | (vsatp & SATP_PPN) << PTE_PPN_SHIFT;
+	uint64_t page_mask = UINT64_MAX;
+
+	for (unsigned level = levels; level && !(entry & PTE_RWX); level--) {
+		unsigned shift = 12 + 9 * (level - 1);
+		uint64_t at = ((entry >> PTE_PPN_SHIFT & PTE_PPN) << 12) + (va >> shift & 511) * 8;
+
+		page_mask = (UINT64_C(1) << shift) - 1;
+		if (load_guest_physical(at, &entry)) {
+			*fault = (struct addrspace_fault_info){
+				.gpa = at, .access = ADDRSPACE_READ, .table_walk = true};
+			return VCPU_EXIT_FAULT;
+		}
+		if (!(entry & PTE_VALID))
+			return VCPU_EXIT_RETRY;
+	}
+	fault->gpa = (((entry >> PTE_PPN_SHIFT & PTE_PPN) << 12) & ~page_mask) | (va & page_mask);
+	return VCPU_EXIT_FAULT;
+}
+
+/* ---- exits ---- */
+
+static void decode_guest_page_fault(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	const struct memory_instruction *instruction = &vcpu->instruction;
+	int answer = addrspace_gstage_decode_fault(vcpu->scause, vcpu->htval, vcpu->stval,
+						   vcpu->htinst, &exit->fault);
 
-	exit->kind = VCPU_EXIT_FAULT;
-	exit->access = access;
-	exit->table_walk = (vcpu->htinst & ~UINT64_C(0x20)) == HTINST_WALK;
-	exit->gpa = vcpu->htval << 2;
-	if (exit->table_walk)
-		exit->access = vcpu->htinst & 0x20 ? ADDRSPACE_WRITE : ADDRSPACE_READ;
-	else
-		exit->gpa |= vcpu->stval & 3;
-	if (exit->table_walk || access == ADDRSPACE_EXECUTE)
+	if (answer < 0)
+		return;
+	exit->kind = answer == ADDRSPACE_DECODE_NEEDS_WALK
+			     ? walk_guest_table(vcpu->stval, &exit->fault)
+			     : VCPU_EXIT_FAULT;
+	if (exit->fault.table_walk || exit->fault.access == ADDRSPACE_EXECUTE)
 		return;
 	vcpu->instruction = fetch_instruction(vcpu->pc);
 	exit->emulatable = instruction->valid;
@@ -117,13 +173,9 @@ void vcpu_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 		decode_hypercall(vcpu, exit);
 		break;
 	case CAUSE_GUEST_FETCH_PAGE_FAULT:
-		decode_guest_page_fault(vcpu, ADDRSPACE_EXECUTE, exit);
-		break;
 	case CAUSE_GUEST_LOAD_PAGE_FAULT:
-		decode_guest_page_fault(vcpu, ADDRSPACE_READ, exit);
-		break;
 	case CAUSE_GUEST_STORE_PAGE_FAULT:
-		decode_guest_page_fault(vcpu, ADDRSPACE_WRITE, exit);
+		decode_guest_page_fault(vcpu, exit);
 		break;
 	default:
 		break;
