@@ -226,17 +226,18 @@ RUN := tests/hypervisor/run
 build-program = +$(Q)$(MAKE) --no-print-directory hypervisor ARCH=$(1) PROGRAM=$(2) CROSS_COMPILE=
 
 ## demo            a hypervisor on the archive boots on an emulated machine and tells its guest's story
-demo: DEMO_ARCH := $(if $(filter file,$(origin ARCH)),aarch64,$(ARCH))
+##                 (ARCH=aarch64 unless given, or riscv64)
+demo boot: DEMO_ARCH := $(if $(filter file,$(origin ARCH)),aarch64,$(ARCH))
 demo:
 	$(need) $(DEMO_ARCH) emulator-$(DEMO_ARCH) $(CLANG)
 	$(call build-program,$(DEMO_ARCH),story)
 	$(Q)$(RUN) $(firstword $(MACHINES_$(DEMO_ARCH))) $(BUILD)/hypervisor/$(DEMO_ARCH)/story.elf
 
-## boot            the same on every emulated machine
+## boot            the same on every emulated machine of the architecture
 boot:
-	$(need) aarch64 emulator-aarch64 $(CLANG)
-	$(call build-program,aarch64,story)
-	$(Q)$(RUN) --each "$(MACHINES_aarch64)" $(BUILD)/hypervisor/aarch64/story.elf
+	$(need) $(DEMO_ARCH) emulator-$(DEMO_ARCH) $(CLANG)
+	$(call build-program,$(DEMO_ARCH),story)
+	$(Q)$(RUN) --each "$(MACHINES_$(DEMO_ARCH))" $(BUILD)/hypervisor/$(DEMO_ARCH)/story.elf
 
 # --- reports and promises ---------------------------------------------------------------------------
 
