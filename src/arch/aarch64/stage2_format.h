@@ -12,6 +12,7 @@
 	(UINT64_C(1) << 1) /* a table above level 0 (of ours), a page at it; else a block */
 #define S2_MEMATTR_SHIFT   2
 #define S2_MEMATTR         (UINT64_C(0xf) << S2_MEMATTR_SHIFT)
+#define S2_ACCESS_SHIFT    6 /* S2AP: as READ and WRITE of enum addrspace_permission */
 #define S2_READ            (UINT64_C(1) << 6) /* S2AP[0] */
 #define S2_WRITE           (UINT64_C(1) << 7) /* S2AP[1]: with DBM, set by hardware on the first write */
 #define S2_INNER_SHAREABLE (UINT64_C(3) << 8)
@@ -25,6 +26,9 @@
 #define S2_SOFTWARE_PENDING (UINT64_C(1) << 57)
 #define S2_SOFTWARE_DIRTY                                                                          \
 	(UINT64_C(1) << 58) /* was dirty when its write permission was taken away */
+
+_Static_assert((int)ADDRSPACE_READ == 1 && (int)ADDRSPACE_WRITE == 2,
+	       "S2AP is a set of read and write");
 
 static inline uint64_t stage2_address_bits(uint64_t hpa)
 {
@@ -116,11 +120,9 @@ static inline uint64_t stage2_split(uint64_t leaf, unsigned level)
 
 static inline unsigned stage2_permissions(uint64_t leaf)
 {
-	unsigned permissions = 0;
+	unsigned permissions = (unsigned)(leaf >> S2_ACCESS_SHIFT) & 3;
 
-	if (leaf & S2_READ)
-		permissions |= ADDRSPACE_READ;
-	if (leaf & (S2_WRITE | S2_DBM))
+	if (leaf & S2_DBM)
 		permissions |= ADDRSPACE_WRITE;
 	if (!(leaf & S2_EXECUTE_NEVER))
 		permissions |= ADDRSPACE_EXECUTE;
