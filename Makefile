@@ -241,7 +241,7 @@ boot:
 
 # --- reports and promises ---------------------------------------------------------------------------
 
-## size            bytes of text per architecture at -O2 and -Os, against the aims
+## size            bytes of text for each format at -O2 and -Os, against the aims
 size: need-libs
 	+$(Q)for level in O2 Os; do $(MAKE) --no-print-directory libs BUILD=$(BUILD)/size/$$level \
 		CFLAGS=-$$level V=$(V) >/dev/null || exit; done
