@@ -88,8 +88,8 @@ struct addrspace_format {
 	const char *name;
 	uint32_t cpu_features; /* that it knows */
 
-	/** Sets levels, root_order, gpa_limit and absent_cached from the configuration; 0 or
-	 * ADDRSPACE_ERANGE. */
+	/** Sets levels, root_order, absent_cached and what is the format's own from the configuration:
+	 * 0, ADDRSPACE_ERANGE, or an error of the format's own. */
 	int (*set_geometry)(struct addrspace *as, const struct addrspace_config *config);
 	/** 0 or ADDRSPACE_ENOTSUP. */
 	int (*check_attributes)(const struct addrspace *as, unsigned permissions,

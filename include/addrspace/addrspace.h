@@ -18,17 +18,19 @@
 extern "C" {
 #endif
 
-/** One nested page-table format: addrspace_ept, addrspace_stage2, addrspace_gstage (see the
- * architecture's header). */
+/** One nested page-table format: addrspace_ept, addrspace_npt, addrspace_stage2, addrspace_gstage
+ * (see the architecture's header). */
 struct addrspace_format;
 
 /** What this CPU has, told to init. A flag that the format does not know is refused. */
 enum addrspace_cpu_feature {
 	/** 2 MiB leaves; without it all leaves are pages. EPT: VPID_EPT_CAP bit 16; others: always. */
 	ADDRSPACE_CPU_LEAF_2M = 1 << 0,
-	/** 1 GiB leaves; only with LEAF_2M. EPT: VPID_EPT_CAP bit 17; others: always. */
+	/** 1 GiB leaves; only with LEAF_2M. EPT: VPID_EPT_CAP bit 17; NPT: CPUID 8000_0001 EDX bit 26;
+	 * others: always. */
 	ADDRSPACE_CPU_LEAF_1G = 1 << 1,
-	/** Hardware maintains A and D, and is to; leaves start clean. EPT bit 21, FEAT_HAFDBS, Svadu. */
+	/** Hardware maintains A and D, and is to; leaves start clean. EPT bit 21, FEAT_HAFDBS, Svadu;
+	 * NPT always maintains them. */
 	ADDRSPACE_CPU_HARDWARE_AD = 1 << 2,
 	/** EPT: VPID_EPT_CAP bit 0. */
 	ADDRSPACE_CPU_EXECUTE_ONLY = 1 << 3,
@@ -74,6 +76,9 @@ struct addrspace_config {
 	unsigned levels;   /**< Levels of tables; 0 takes the fewest that gpa_bits and
 			       cpu.min_levels allow. */
 	struct addrspace_cpu cpu;
+	/** NPT: the host's IA32_PAT; 0: 0x0007040600070406, as after reset. Other formats do not look
+	 * at it. */
+	uint64_t host_pat;
 };
 
 /** The space itself: embed it in the VM. Its fields are private. It must not be copied or moved
@@ -107,11 +112,12 @@ struct addrspace {
  * use before is the embedder's to flush.
  * @return 0, or with *as unusable:
  *   ADDRSPACE_EINVAL   a null pointer, a required hook missing, half of the lock or quota hooks,
- *                      cpu.host_bits outside 32..52
+ *                      cpu.host_bits outside 32..52; NPT: host_pat with a reserved type
  *   ADDRSPACE_ERANGE   gpa_bits or levels that the format does not have, alone, together, or with
  *                      cpu.host_bits
- *   ADDRSPACE_ENOTSUP  a feature that the format does not know, LEAF_1G without LEAF_2M, or
- *                      levels outside cpu.min_levels..max_levels
+ *   ADDRSPACE_ENOTSUP  a feature that the format does not know, LEAF_1G without LEAF_2M,
+ *                      levels outside cpu.min_levels..max_levels; NPT: host_pat whose entry 0 is not
+ *                      write-back
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating the root
  */
 int addrspace_init(struct addrspace *as, const struct addrspace_config *config);

@@ -47,16 +47,17 @@ enum addrspace_permission {
 
 /**
  * The memory type given to the guest's accesses, as the nested table combines it with the guest's
- * own. EPT: 6 WB, 1 WC, 0 UC, 4 WT with IPAT = 0 (Intel SDM 3C, 29.3.7). Stage 2: MemAttr (Arm ARM
- * D8.5). G-stage: PBMT 0, 1, 2 (RISC-V Privileged, Svpbmt); without Svpbmt the platform's PMAs
- * decide, and ADDRSPACE_DEVICE is accepted because a device's physical range is I/O by its PMA.
+ * own. EPT: 6 WB, 1 WC, 0 UC, 4 WT with IPAT = 0 (Intel SDM 3C, 29.3.7). NPT: the same types, where
+ * the host's PAT has them (AMD APM 2, 15.25.8). Stage 2: MemAttr (Arm ARM D8.5). G-stage: PBMT 0, 1, 2
+ * (RISC-V Privileged, Svpbmt); without Svpbmt the platform's PMAs decide, and ADDRSPACE_DEVICE is
+ * accepted because a device's physical range is I/O by its PMA.
  */
 enum addrspace_memory_type {
 	ADDRSPACE_WRITE_BACK = 0, /**< Ordinary cached memory. */
 	ADDRSPACE_NON_CACHEABLE =
-		1, /**< Uncached, weakly ordered: write-combining (EPT), Normal NC (Arm), NC. */
-	ADDRSPACE_DEVICE = 2, /**< Uncached, strongly ordered: UC (EPT), Device-nGnRE (Arm), IO. */
-	ADDRSPACE_WRITE_THROUGH = 3, /**< EPT, and stage 2 without FWB. */
+		1, /**< Uncached, weakly ordered: write-combining (x86), Normal NC (Arm), NC. */
+	ADDRSPACE_DEVICE = 2, /**< Uncached, strongly ordered: UC (x86), Device-nGnRE (Arm), IO. */
+	ADDRSPACE_WRITE_THROUGH = 3, /**< x86, and stage 2 without FWB. */
 };
 
 enum addrspace_backend_kind {

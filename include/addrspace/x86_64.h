@@ -58,6 +58,42 @@ int addrspace_ept_identify(uint64_t vpid_ept_cap, uint32_t cpuid_80000008_eax,
 int addrspace_ept_decode_fault(uint32_t exit_reason, uint64_t qualification, uint64_t gpa,
 			       struct addrspace_fault_info *info);
 
+/**
+ * AMD nested paging, in the format of long mode (AMD APM 2, 15.25 and 5.3). levels is what the host
+ * itself runs with when it executes VMRUN (15.25.3): 4, gpa_bits 32..48, or with CR4.LA57 5,
+ * gpa_bits 32..57. addrspace_npt_identify() puts it into cpu.min_levels and max_levels.
+ * Refuses what cannot be read; without ADDRSPACE_CPU_NX also what cannot be executed, 0 excepted.
+ * Knows LEAF_2M, LEAF_1G, HARDWARE_AD, NX, FLUSH_BY_ASID.
+ *
+ * A and D cannot be turned off. Without HARDWARE_AD all entries have them from the start, so that
+ * the CPU never stores to a table.
+ *
+ * A memory type is what the host's PAT has at the lowest index for it: WB for
+ * ADDRSPACE_WRITE_BACK, WC for NON_CACHEABLE, UC (not UC-) for DEVICE, WT for WRITE_THROUGH. It
+ * combines with the guest's own PAT, the VMCB's G_PAT, and then with the MTRRs of the host-physical
+ * range (15.25.8). config.host_pat is what IA32_PAT holds when the host executes VMRUN; init
+ * refuses one with a reserved type (ADDRSPACE_EINVAL), or whose entry 0, by which the CPU reads the
+ * tables, is not WB (ADDRSPACE_ENOTSUP). map refuses a type that it lacks.
+ *
+ * The guest's page tables must be writable in the nested table, even where the guest only reads
+ * through them (15.25.5). In the VMCB's byte 090h, Guest Mode Execute Trap and SSSCheckEn must be
+ * clear: they give U and D other meanings.
+ */
+extern const struct addrspace_format addrspace_npt;
+
+struct addrspace_npt_registers {
+	uint64_t ncr3;          /**< VMCB field 0b0h, N_CR3: the root. */
+	uint64_t host_cr4;      /**< Of the host when it executes VMRUN: CR4.LA57 as the levels */
+	uint64_t host_cr4_mask; /**< demand; the bits of CR4 that host_cr4 decides. */
+	uint64_t host_efer;     /**< Bits that EFER must have then: NXE with ADDRSPACE_CPU_NX. */
+};
+
+/**
+ * Computes the register values for the space's root. Constant from init to destroy.
+ * @return 0, or ADDRSPACE_EINVAL: a null pointer, or a space of another format.
+ */
+int addrspace_npt_registers(const struct addrspace *as, struct addrspace_npt_registers *registers);
+
 /** Raw registers that tell what nested paging can do. */
 struct addrspace_npt_id {
 	uint32_t cpuid_80000001_edx; /**< Bit 20 NX, bit 26 1 GiB leaves. */

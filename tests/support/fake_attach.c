@@ -10,9 +10,11 @@
 #include "fake_machine.h"
 #include "layouts.h"
 
-#define VMID    0x5a
-#define HCR_VM  (UINT64_C(1) << 0)
-#define HCR_FWB (UINT64_C(1) << 46)
+#define VMID     0x5a
+#define CR4_LA57 (UINT64_C(1) << 12)
+#define EFER_NXE (UINT64_C(1) << 11)
+#define HCR_VM   (UINT64_C(1) << 0)
+#define HCR_FWB  (UINT64_C(1) << 46)
 
 static bool decode_ept(struct fake_geometry *geometry, const struct addrspace *as, const char **why)
 {
@@ -22,6 +24,26 @@ static bool decode_ept(struct fake_geometry *geometry, const struct addrspace *a
 	if (addrspace_ept_registers(as, &registers))
 		return false;
 	return fake_ept_decode_root(geometry, registers.eptp, why);
+}
+
+/** The host runs with as many levels as the layout says. */
+static bool decode_npt(struct fake_geometry *geometry, const struct addrspace *as,
+		       const struct layout *layout, const char **why)
+{
+	uint64_t cr4 = layout->levels == 5 ? CR4_LA57 : 0;
+	uint64_t efer = layout_has(layout, ADDRSPACE_CPU_NX) ? EFER_NXE : 0;
+	struct addrspace_npt_registers registers;
+
+	*why = "addrspace_npt_registers() failed";
+	if (addrspace_npt_registers(as, &registers))
+		return false;
+	*why = "host_cr4 is not what the host runs with, or leaves LA57 open";
+	if (registers.host_cr4_mask != CR4_LA57 || registers.host_cr4 != cr4)
+		return false;
+	*why = "host_efer asks for more or less than NXE";
+	if (registers.host_efer != efer)
+		return false;
+	return fake_npt_decode_root(geometry, registers.ncr3, layout->levels == 5, why);
 }
 
 static bool decode_stage2(struct fake_geometry *geometry, const struct addrspace *as,
@@ -80,6 +102,8 @@ static bool decode_registers(struct fake_geometry *geometry, const struct addrsp
 	switch (layout->kind) {
 	case LAYOUT_EPT:
 		return decode_ept(geometry, as, why);
+	case LAYOUT_NPT:
+		return decode_npt(geometry, as, layout, why);
 	case LAYOUT_STAGE2:
 		return decode_stage2(geometry, as, layout, why);
 	case LAYOUT_GSTAGE:
@@ -101,6 +125,8 @@ void fake_machine_attach(struct fake_machine *machine, const struct addrspace *a
 		.leaf_2m = layout_has(layout, ADDRSPACE_CPU_LEAF_2M),
 		.leaf_1g = layout_has(layout, ADDRSPACE_CPU_LEAF_1G),
 		.svpbmt = layout_has(layout, ADDRSPACE_CPU_SVPBMT),
+		.no_execute = layout_has(layout, ADDRSPACE_CPU_NX),
+		.host_pat = layout->host_pat,
 		.caches_not_present = layout->caches_not_present,
 	};
 

@@ -30,6 +30,8 @@ struct fake_geometry {
 	bool leaf_1g;
 	bool fwb;                /**< Stage 2: MemAttr has the FWB encoding. */
 	bool svpbmt;             /**< G-stage. */
+	bool no_execute;         /**< NPT: the host runs with EFER.NXE = 1. */
+	uint64_t host_pat;       /**< NPT: the host's IA32_PAT; 0: as after reset. */
 	bool caches_not_present; /**< This CPU may keep not-present entries. */
 };
 
@@ -69,6 +71,7 @@ struct fake_walker {
 };
 
 extern const struct fake_walker fake_walker_ept;
+extern const struct fake_walker fake_walker_npt;
 extern const struct fake_walker fake_walker_stage2;
 extern const struct fake_walker fake_walker_gstage;
 extern const struct fake_walker fake_walker_hostile;
@@ -76,6 +79,8 @@ extern const struct fake_walker fake_walker_hostile;
 /** Decode the root registers; false, with *why set, if hardware would not accept them. They fill
  * root_hpa, input_bits, levels and hardware_ad; host_bits and features are the caller's. */
 bool fake_ept_decode_root(struct fake_geometry *geometry, uint64_t eptp, const char **why);
+bool fake_npt_decode_root(struct fake_geometry *geometry, uint64_t ncr3, bool la57,
+			  const char **why);
 bool fake_stage2_decode_root(struct fake_geometry *geometry, uint64_t vtcr, uint64_t vttbr,
 			     uint64_t hcr, bool vmid16, const char **why);
 bool fake_gstage_decode_root(struct fake_geometry *geometry, uint64_t hgatp, const char **why);

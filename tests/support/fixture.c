@@ -35,6 +35,7 @@ void fixture_config(const struct layout *layout, struct fake_machine *machine,
 		.gpa_bits = layout->gpa_bits,
 		.levels = layout->levels,
 		.cpu = {.features = layout->cpu_features, .host_bits = layout->host_bits},
+		.host_pat = layout->host_pat,
 	};
 }
 

@@ -17,11 +17,24 @@
 #define VMID16       ADDRSPACE_CPU_VMID16
 #define SVPBMT       ADDRSPACE_CPU_SVPBMT
 #define SVVPTC       ADDRSPACE_CPU_SVVPTC
+#define NX           ADDRSPACE_CPU_NX
+
+/* UC at 3, WT at 1, no WC. */
+#define PAT_AT_RESET UINT64_C(0x0007040600070406)
+/* WC at 1, WT at 7. */
+#define PAT_OF_LINUX UINT64_C(0x0407050600070106)
+/* WT at 1, WC at 4. */
+#define PAT_OF_XEN UINT64_C(0x0000050100070406)
 
 /* clang-format off: one line a layout */
 #define EPT(bits, level_count, host, features, ...)                                                \
 	{                                                                                          \
 		.kind = LAYOUT_EPT, .format = &addrspace_ept, .gpa_bits = bits,                    \
+		.levels = level_count, .host_bits = host, .cpu_features = features, __VA_ARGS__    \
+	}
+#define NPT(bits, level_count, host, features, ...)                                                \
+	{                                                                                          \
+		.kind = LAYOUT_NPT, .format = &addrspace_npt, .gpa_bits = bits,                    \
 		.levels = level_count, .host_bits = host, .cpu_features = features, __VA_ARGS__    \
 	}
 #define STAGE2(bits, level_count, host, features, ...)                                             \
@@ -50,6 +63,14 @@ const struct layout layouts[] = {
 	EPT(48, 4, 46, LEAVES | HARDWARE_AD, .name = "ept 48, A/D"),
 	EPT(48, 4, 46, LEAVES | EXECUTE_ONLY, .name = "ept 48, execute-only"),
 	EPT(48, 4, 46, LEAVES, .name = "ept 48, IOMMU does not snoop", .non_coherent = true),
+
+	NPT(48, 4, 48, LEAVES | NX, .name = "npt 48", .canonical = true),
+	NPT(40, 4, 40, LEAVES_2M | NX, .name = "npt 40, no 1G leaves", .by_callback = true),
+	NPT(57, 5, 52, LEAVES | NX, .name = "npt 57, 5 levels"),
+	NPT(48, 4, 46, LEAVES | NX | HARDWARE_AD, .name = "npt 48, A/D"),
+	NPT(48, 4, 48, LEAVES | NX, .name = "npt 48, PAT of Linux", .host_pat = PAT_OF_LINUX),
+	NPT(48, 4, 48, LEAVES | NX | HARDWARE_AD, .name = "npt 48, PAT of Xen, A/D",
+	    .host_pat = PAT_OF_XEN),
 
 	STAGE2(32, 2, 40, LEAVES, .name = "stage 2, 32, 4 roots"),
 	STAGE2(32, 3, 40, LEAVES, .name = "stage 2, 32, 3 levels", .non_coherent = true),
@@ -107,12 +128,17 @@ bool layout_can_permit(const struct layout *layout, unsigned permissions)
 {
 	if (layout->kind == LAYOUT_HOSTILE)
 		return !(permissions & ADDRSPACE_WRITE) || !(permissions & ADDRSPACE_EXECUTE);
+	if (layout->kind == LAYOUT_NPT && !layout_has(layout, ADDRSPACE_CPU_NX) &&
+	    !(permissions & ADDRSPACE_EXECUTE))
+		return permissions == 0;
 	if (permissions == 0 || (permissions & ADDRSPACE_READ))
 		return true;
 	switch (layout->kind) {
 	case LAYOUT_EPT:
 		return permissions == ADDRSPACE_EXECUTE &&
 		       layout_has(layout, ADDRSPACE_CPU_EXECUTE_ONLY);
+	case LAYOUT_NPT:
+		return false;
 	case LAYOUT_STAGE2:
 		return permissions == ADDRSPACE_WRITE;
 	case LAYOUT_GSTAGE:
@@ -123,8 +149,27 @@ bool layout_can_permit(const struct layout *layout, unsigned permissions)
 	return false;
 }
 
+/** Does the host's PAT have this type? Its encoding is 0 UC, 1 WC, 4 WT, 6 WB. */
+static bool pat_has(uint64_t pat, enum addrspace_memory_type type)
+{
+	static const unsigned encodings[] = {
+		[ADDRSPACE_WRITE_BACK] = 6,
+		[ADDRSPACE_NON_CACHEABLE] = 1,
+		[ADDRSPACE_DEVICE] = 0,
+		[ADDRSPACE_WRITE_THROUGH] = 4,
+	};
+
+	for (unsigned i = 0; i < 8; i++) {
+		if ((pat >> (8 * i) & 0xff) == encodings[type])
+			return true;
+	}
+	return false;
+}
+
 bool layout_has_type(const struct layout *layout, enum addrspace_memory_type type)
 {
+	if (layout->kind == LAYOUT_NPT)
+		return pat_has(layout->host_pat ? layout->host_pat : PAT_AT_RESET, type);
 	switch (type) {
 	case ADDRSPACE_WRITE_BACK:
 	case ADDRSPACE_DEVICE:

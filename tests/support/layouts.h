@@ -14,6 +14,7 @@
 
 enum layout_format {
 	LAYOUT_EPT,
+	LAYOUT_NPT,
 	LAYOUT_STAGE2,
 	LAYOUT_GSTAGE,
 	LAYOUT_HOSTILE,
@@ -30,6 +31,7 @@ struct layout {
 	unsigned levels; /**< As given to init; never 0. */
 	unsigned host_bits;
 	uint32_t cpu_features;
+	uint64_t host_pat;       /**< NPT; 0: as after reset. */
 	bool canonical;          /**< The one that stands for its format. */
 	bool non_coherent;       /**< prepare_frame and sync_table matter. */
 	bool caches_not_present; /**< CPUs may keep not-present entries. */

@@ -26,6 +26,9 @@ static uint64_t leaf_entry(const struct hand *hand, unsigned level, uint64_t hpa
 {
 	if (hand->walker == &fake_walker_ept)
 		return hpa | permissions | 6 << 3 | (level > 0 ? 0x80 : 0);
+	if (hand->walker == &fake_walker_npt)
+		return hpa | 0x65 | (permissions & WRITE) | (level > 0 ? 0x80 : 0) |
+		       (permissions & EXECUTE ? 0 : UINT64_C(1) << 63);
 	if (hand->walker == &fake_walker_stage2)
 		return hpa | (level > 0 ? 1 : 3) | 15 << 2 | (permissions & READ ? 1 << 6 : 0) |
 		       (permissions & WRITE ? 1 << 7 : 0) | 3 << 8 | 1 << 10 |
@@ -37,6 +40,8 @@ static uint64_t table_entry(const struct hand *hand, uint64_t hpa)
 {
 	if (hand->walker == &fake_walker_ept)
 		return hpa | 7;
+	if (hand->walker == &fake_walker_npt)
+		return hpa | 0x27;
 	return hand->walker == &fake_walker_stage2 ? hpa | 3 : hpa >> 2 | 1;
 }
 
@@ -163,6 +168,7 @@ static int set_up(void **state, const struct fake_walker *walker, bool non_coher
 		.host_bits = 40,
 		.leaf_2m = true,
 		.leaf_1g = true,
+		.no_execute = true,
 		.caches_not_present = walker == &fake_walker_gstage,
 	};
 
@@ -182,6 +188,11 @@ static int set_up(void **state, const struct fake_walker *walker, bool non_coher
 static int set_up_ept(void **state)
 {
 	return set_up(state, &fake_walker_ept, false);
+}
+
+static int set_up_npt(void **state)
+{
+	return set_up(state, &fake_walker_npt, false);
 }
 
 static int set_up_stage2(void **state)
@@ -637,6 +648,8 @@ static void other_type_without_a_break_is_caught(void **state)
 	touch(hand, 0, 0, READ);
 	if (hand->walker == &fake_walker_ept)
 		*entry &= ~UINT64_C(0x38);
+	else if (hand->walker == &fake_walker_npt)
+		*entry |= 0x18; /* entry 3 of the PAT: UC */
 	else if (hand->walker == &fake_walker_stage2)
 		*entry ^= (15 ^ 1) << 2;
 	else
@@ -908,6 +921,9 @@ static void hardware_sets_accessed_and_dirty(void **state)
 	} else if (hand->walker == &fake_walker_gstage) {
 		accessed = 1 << 6;
 		dirty = 1 << 7;
+	} else if (hand->walker == &fake_walker_npt) {
+		accessed = 1 << 5;
+		dirty = 1 << 6;
 	}
 	hand->machine.geometry.hardware_ad = true;
 	*entry &= ~(accessed | dirty);
@@ -930,11 +946,13 @@ static void missing_accessed_or_dirty_flag_is_caught(void **state)
 	if (hand->walker == &fake_walker_stage2) {
 		*entry &= ~(UINT64_C(1) << 10);
 	} else {
-		*entry &= ~(UINT64_C(1) << 7);
+		uint64_t accessed = hand->walker == &fake_walker_npt ? 1 << 5 : 1 << 6;
+
+		*entry &= ~(2 * accessed);
 		assert_int_equal(touch(hand, 0, 0, READ), FAKE_HIT);
 		assert_int_equal(touch(hand, 0, 0, WRITE), FAKE_FAULT_MISCONFIGURED);
 		caught(hand, "dirty fault");
-		*entry &= ~(UINT64_C(1) << 6);
+		*entry &= ~accessed;
 	}
 	assert_int_equal(touch(hand, 1, 0, READ), FAKE_FAULT_MISCONFIGURED);
 	caught(hand, "access flag");
@@ -1088,6 +1106,10 @@ static void entry_changed_behind_the_library_is_caught(void **state)
 	{                                                                                          \
 #test " [ept]", test, set_up_ept, tear_down, NULL                                  \
 	}
+#define ON_NPT(test)                                                                               \
+	{                                                                                          \
+#test " [npt]", test, set_up_npt, tear_down, NULL                                  \
+	}
 #define ON_STAGE2(test)                                                                            \
 	{                                                                                          \
 #test " [stage 2]", test, set_up_stage2, tear_down, NULL                           \
@@ -1100,7 +1122,7 @@ static void entry_changed_behind_the_library_is_caught(void **state)
 	{                                                                                          \
 #test, test, set_up_non_coherent, tear_down, NULL                                  \
 	}
-#define ON_ALL(test) ON_EPT(test), ON_STAGE2(test), ON_GSTAGE(test)
+#define ON_ALL(test) ON_EPT(test), ON_NPT(test), ON_STAGE2(test), ON_GSTAGE(test)
 
 int main(void)
 {
@@ -1144,6 +1166,7 @@ int main(void)
 		ON_ALL(hardware_sets_accessed_and_dirty),
 		ON_STAGE2(missing_accessed_or_dirty_flag_is_caught),
 		ON_GSTAGE(missing_accessed_or_dirty_flag_is_caught),
+		ON_NPT(missing_accessed_or_dirty_flag_is_caught),
 		BEHIND_CACHES(unprepared_frame_is_caught),
 		BEHIND_CACHES(unsynced_table_is_caught),
 		ON_ALL(hot_addresses_are_touched_in_every_callback),

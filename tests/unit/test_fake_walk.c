@@ -87,6 +87,72 @@ static void ept_entries(void **state)
 	CHECK(&geometry, no_large);
 }
 
+#define NPT_LEAF  0x65 /* P, U, A, D */
+#define NPT_TABLE 0x27 /* P, W, U, A */
+
+/** PAT as after reset: WB at 0, WT at 1, UC- at 2, UC at 3, and the same again. */
+static void npt_entries(void **state)
+{
+	static const struct sample samples[] = {
+		{0, 0, FAKE_ENTRY_ABSENT, 0, 0, 0},
+		{0, 0x12345000 | BIT(63) | 0xffe, FAKE_ENTRY_ABSENT, 0x12345000, 0, 0},
+		{1, 0x12346000, FAKE_ENTRY_ABSENT, 0x12346000, 0, 0},
+		{1, 0x12201080, FAKE_ENTRY_ABSENT, 0x12200000, 0, 0}, /* the PAT bit, no address */
+		{0, 0x12345000 | NPT_LEAF | 2, FAKE_ENTRY_LEAF, 0x12345000, 7, 0},
+		{0, 0x12345000 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12345000, READ | EXECUTE, 0},
+		{0, 0x12345000 | NPT_LEAF | BIT(63), FAKE_ENTRY_LEAF, 0x12345000, READ, 0},
+		{0, 0x12345008 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12345000, 5, ADDRSPACE_WRITE_THROUGH},
+		{0, 0x12345018 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12345000, 5, ADDRSPACE_DEVICE},
+		{0, 0x12345098 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12345000, 5, ADDRSPACE_DEVICE},
+		{1, 0x12200080 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12200000, 5, 0},
+		{1, 0x12201098 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12200000, 5, ADDRSPACE_DEVICE},
+		{2, 0x40001080 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x40000000, 5, 0},
+		{1, 0x12345000 | NPT_TABLE, FAKE_ENTRY_TABLE, 0x12345000, 7, 0},
+		{3, 0x12346e00 | NPT_TABLE | BIT(52), FAKE_ENTRY_TABLE, 0x12346000, 7, 0},
+		{0, 0x12345061, FAKE_ENTRY_ILLEGAL, 0, 0, 0},            /* U = 0 */
+		{0, 0x12345010 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0}, /* UC- */
+		{0, 0x12345100 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0}, /* G */
+		{0, 0x12345000 | NPT_LEAF | BIT(59), FAKE_ENTRY_ILLEGAL, 0, 0, 0},
+		{0, 0x12345000 | NPT_LEAF | BIT(62), FAKE_ENTRY_ILLEGAL, 0, 0, 0},
+		{0, 0x12345000 | NPT_LEAF | BIT(46), FAKE_ENTRY_ILLEGAL, 0, 0, 0},
+		{1, 0x12202080 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0}, /* bit 13 */
+		{1, 0x12300080 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0}, /* bit 20 */
+		{2, 0x60000080 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0}, /* bit 29 */
+		{3, 0x80 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0},       /* PS in a PML4E */
+		{4, 0x80 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0},       /* PS in a PML5E */
+		{1, 0x12345025, FAKE_ENTRY_ILLEGAL, 0, 0, 0},            /* a table without W */
+		{1, 0x12345023, FAKE_ENTRY_ILLEGAL, 0, 0, 0},            /* without U */
+		{1, 0x12345007, FAKE_ENTRY_ILLEGAL, 0, 0, 0},            /* without A */
+		{1, 0x12345000 | NPT_TABLE | BIT(63), FAKE_ENTRY_ILLEGAL, 0, 0, 0},
+		{1, 0x12345008 | NPT_TABLE, FAKE_ENTRY_ILLEGAL, 0, 0, 0}, /* PWT */
+		{1, 0x12345040 | NPT_TABLE, FAKE_ENTRY_ILLEGAL, 0, 0, 0}, /* D */
+		{1, 0x12345000 | NPT_TABLE | BIT(46), FAKE_ENTRY_ILLEGAL, 0, 0, 0},
+	};
+	static const struct sample pat_of_linux[] = {
+		{0, 0x12345008 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12345000, 5, ADDRSPACE_NON_CACHEABLE},
+		{0, 0x12345098 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12345000, 5, ADDRSPACE_WRITE_THROUGH},
+		{1, 0x12201098 | NPT_LEAF, FAKE_ENTRY_LEAF, 0x12200000, 5, ADDRSPACE_WRITE_THROUGH},
+		{0, 0x12345088 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0}, /* WP */
+	};
+	static const struct sample no_large[] = {
+		{1, 0x12200080 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0},
+		{2, 0x40000080 | NPT_LEAF, FAKE_ENTRY_ILLEGAL, 0, 0, 0},
+		{0, 0x12345000 | NPT_LEAF | BIT(63), FAKE_ENTRY_ILLEGAL, 0, 0, 0},
+	};
+	struct fake_geometry geometry = {.walker = &fake_walker_npt,
+					 .host_bits = 46,
+					 .leaf_2m = true,
+					 .leaf_1g = true,
+					 .no_execute = true};
+
+	(void)state;
+	CHECK(&geometry, samples);
+	geometry.host_pat = 0x0407050600070106;
+	CHECK(&geometry, pat_of_linux);
+	geometry.leaf_2m = geometry.leaf_1g = geometry.no_execute = false;
+	CHECK(&geometry, no_large);
+}
+
 #define ARM_RO (BIT(10) | 3 << 8 | 1 << 6 | BIT(54)) /* AF, inner shareable, read, XN */
 
 static void stage2_entries(void **state)
@@ -175,15 +241,15 @@ static void gstage_entries(void **state)
 
 static void poison_is_illegal_at_every_level_of_every_format(void **state)
 {
-	const struct fake_walker *walkers[] = {&fake_walker_ept, &fake_walker_stage2,
-					       &fake_walker_gstage};
+	const struct fake_walker *walkers[] = {&fake_walker_ept, &fake_walker_npt,
+					       &fake_walker_stage2, &fake_walker_gstage};
 
 	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		struct fake_geometry geometry = {.walker = walkers[i], .host_bits = 52};
 
 		geometry.leaf_2m = geometry.leaf_1g = true;
-		geometry.execute_only = geometry.svpbmt = true;
+		geometry.execute_only = geometry.svpbmt = geometry.no_execute = true;
 		for (unsigned level = 0; level < 4; level++) {
 			struct fake_entry entry;
 
@@ -213,6 +279,23 @@ static void eptp_is_decoded(void **state)
 	assert_false(fake_ept_decode_root(&geometry, 0x12345016, &why));
 	assert_false(fake_ept_decode_root(&geometry, 0x1234509e, &why));
 	assert_false(fake_ept_decode_root(&geometry, 0x1e | BIT(46), &why));
+}
+
+static void ncr3_is_decoded(void **state)
+{
+	struct fake_geometry geometry = {.host_bits = 46};
+	const char *why;
+
+	(void)state;
+	assert_true(fake_npt_decode_root(&geometry, 0x12345000, false, &why));
+	assert_int_equal(geometry.root_hpa, 0x12345000);
+	assert_int_equal(geometry.levels, 4);
+	assert_int_equal(geometry.input_bits, 48);
+	assert_true(fake_npt_decode_root(&geometry, 0x12345000, true, &why));
+	assert_int_equal(geometry.levels, 5);
+	assert_int_equal(geometry.input_bits, 57);
+	assert_false(fake_npt_decode_root(&geometry, 0x12345018, false, &why));
+	assert_false(fake_npt_decode_root(&geometry, BIT(46), false, &why));
 }
 
 /* RES1, PS, 4 KiB, inner shareable write-back walks, SL0, T0SZ. */
@@ -282,10 +365,12 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ept_entries),
+		cmocka_unit_test(npt_entries),
 		cmocka_unit_test(stage2_entries),
 		cmocka_unit_test(gstage_entries),
 		cmocka_unit_test(poison_is_illegal_at_every_level_of_every_format),
 		cmocka_unit_test(eptp_is_decoded),
+		cmocka_unit_test(ncr3_is_decoded),
 		cmocka_unit_test(vtcr_and_vttbr_are_decoded),
 		cmocka_unit_test(hgatp_is_decoded),
 	};

@@ -313,12 +313,15 @@ static void registers_of_another_format_are_refused(void **state)
 {
 	struct fixture *fixture = *state;
 	struct addrspace_ept_registers ept;
+	struct addrspace_npt_registers npt;
 	struct addrspace_stage2_registers stage2;
 	struct addrspace_gstage_registers gstage;
 	enum layout_format kind = fixture->layout->kind;
 
 	assert_int_equal(addrspace_ept_registers(&fixture->as, &ept),
 			 kind == LAYOUT_EPT ? 0 : ADDRSPACE_EINVAL);
+	assert_int_equal(addrspace_npt_registers(&fixture->as, &npt),
+			 kind == LAYOUT_NPT ? 0 : ADDRSPACE_EINVAL);
 	assert_int_equal(addrspace_stage2_registers(&fixture->as, 1, &stage2),
 			 kind == LAYOUT_STAGE2 ? 0 : ADDRSPACE_EINVAL);
 	assert_int_equal(addrspace_gstage_registers(&fixture->as, 1, &gstage),

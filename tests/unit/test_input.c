@@ -707,10 +707,8 @@ static void init_refuses_host_widths_that_no_cpu_has(void **state)
 static void init_refuses_guest_widths_that_the_format_does_not_have(void **state)
 {
 	static const unsigned widest[] = {
-		[LAYOUT_EPT] = 57,
-		[LAYOUT_STAGE2] = 48,
-		[LAYOUT_GSTAGE] = 59,
-		[LAYOUT_HOSTILE] = 49,
+		[LAYOUT_EPT] = 57,    [LAYOUT_NPT] = 57,     [LAYOUT_STAGE2] = 48,
+		[LAYOUT_GSTAGE] = 59, [LAYOUT_HOSTILE] = 49,
 	};
 	struct fixture *fixture = furnish(state);
 	const unsigned bad[] = {0,         1,  11,
@@ -750,6 +748,7 @@ static void init_refuses_fewer_levels_than_the_width_needs(void **state)
 	fixture_config(fixture->layout, &fixture->machine, &config);
 	switch (fixture->layout->kind) {
 	case LAYOUT_EPT:
+	case LAYOUT_NPT:
 		config.gpa_bits = 49;
 		config.levels = 4;
 		break;
@@ -812,6 +811,9 @@ static void init_refuses_features_that_the_format_does_not_know(void **state)
 		[LAYOUT_EPT] = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G |
 			       ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_EXECUTE_ONLY |
 			       ADDRSPACE_CPU_INVEPT_SINGLE,
+		[LAYOUT_NPT] = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G |
+			       ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_NX |
+			       ADDRSPACE_CPU_FLUSH_BY_ASID,
 		[LAYOUT_STAGE2] = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G |
 				  ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_FWB |
 				  ADDRSPACE_CPU_VMID16 | ADDRSPACE_CPU_TLBI_RANGE,
@@ -857,15 +859,20 @@ static void register_values_are_refused_for_null_pointers_and_other_formats(void
 	struct addrspace_stage2_registers stage2;
 	struct addrspace_gstage_registers gstage;
 	struct addrspace_ept_registers ept;
+	struct addrspace_npt_registers npt;
 
 	assert_refused(fixture, addrspace_ept_registers(NULL, &ept), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_ept_registers(as, NULL), ADDRSPACE_EINVAL);
+	assert_refused(fixture, addrspace_npt_registers(NULL, &npt), ADDRSPACE_EINVAL);
+	assert_refused(fixture, addrspace_npt_registers(as, NULL), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_stage2_registers(NULL, 1, &stage2), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_stage2_registers(as, 1, NULL), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_gstage_registers(NULL, 1, &gstage), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_gstage_registers(as, 1, NULL), ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_ept_registers(as, &ept),
 		       kind == LAYOUT_EPT ? 0 : ADDRSPACE_EINVAL);
+	assert_refused(fixture, addrspace_npt_registers(as, &npt),
+		       kind == LAYOUT_NPT ? 0 : ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_stage2_registers(as, 1, &stage2),
 		       kind == LAYOUT_STAGE2 ? 0 : ADDRSPACE_EINVAL);
 	assert_refused(fixture, addrspace_gstage_registers(as, 1, &gstage),

@@ -604,8 +604,11 @@ static void remaining_is_what_is_left_after_the_address(void **state)
 
 static unsigned widest_gpa(const struct layout *layout)
 {
-	static const unsigned root_extra[] = {
-		[LAYOUT_EPT] = 0, [LAYOUT_STAGE2] = 4, [LAYOUT_GSTAGE] = 2, [LAYOUT_HOSTILE] = 1};
+	static const unsigned root_extra[] = {[LAYOUT_EPT] = 0,
+					      [LAYOUT_NPT] = 0,
+					      [LAYOUT_STAGE2] = 4,
+					      [LAYOUT_GSTAGE] = 2,
+					      [LAYOUT_HOSTILE] = 1};
 
 	return 12 + 9 * layout->levels + root_extra[layout->kind];
 }

@@ -816,6 +816,7 @@ static void dump_space(struct fixture *fixture, struct dump *dump)
 static void dump_of_an_empty_space_is_its_heading(void **state)
 {
 	static const char *const names[] = {[LAYOUT_EPT] = "EPT",
+					    [LAYOUT_NPT] = "NPT",
 					    [LAYOUT_STAGE2] = "stage 2",
 					    [LAYOUT_GSTAGE] = "G-stage",
 					    [LAYOUT_HOSTILE] = "hostile"};

@@ -105,6 +105,7 @@ static uint64_t as_large_leaf(const struct fixture *fixture, uint64_t page)
 {
 	switch (fixture->layout->kind) {
 	case LAYOUT_EPT:
+	case LAYOUT_NPT:
 		return page | 1 << 7;
 	case LAYOUT_STAGE2:
 		return page & ~UINT64_C(2);
@@ -121,6 +122,7 @@ static uint64_t with_address(const struct fixture *fixture, uint64_t entry, uint
 {
 	switch (fixture->layout->kind) {
 	case LAYOUT_EPT:
+	case LAYOUT_NPT:
 		return (entry & ~UINT64_C(0x000ffffffffff000)) | hpa;
 	case LAYOUT_STAGE2:
 		return (entry & ~UINT64_C(0x0000fffffffff000)) | hpa;

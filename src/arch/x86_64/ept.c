@@ -5,6 +5,8 @@
 #define ENTRY_FORMAT ept_entry_format
 #include "walker.h"
 
+#include "levels.h"
+
 #include <addrspace/x86_64.h>
 
 #define EPTP_WRITE_BACK   UINT64_C(6)
@@ -13,16 +15,8 @@
 
 static int ept_set_geometry(struct addrspace *as, const struct addrspace_config *config)
 {
-	unsigned levels = config->levels ? config->levels : (config->gpa_bits > 48 ? 5 : 4);
-
-	if (levels != 4 && levels != 5)
-		return ADDRSPACE_ERANGE;
-	if (config->gpa_bits < 32 || config->gpa_bits > PAGE_SHIFT + PAGE_TABLE_INDEX_BITS * levels)
-		return ADDRSPACE_ERANGE;
-	as->levels = (uint8_t)levels;
-	as->root_order = 0;
 	as->absent_cached = false;
-	return 0;
+	return x86_set_levels(as, config);
 }
 
 static int ept_check_attributes(const struct addrspace *as, unsigned permissions,
