@@ -6,8 +6,7 @@
 #include "print.h"
 #include "spin.h"
 
-#define POOL_FRAMES (MACHINE_POOL_SIZE / ADDRSPACE_PAGE_SIZE)
-#define POISON      0xdb
+#define POISON 0xdb
 
 struct frame_owner {
 	uint64_t gpa;
@@ -16,9 +15,12 @@ struct frame_owner {
 	bool poisoned; /* was given back: nobody may have written since */
 };
 
-static struct frame_owner owners[POOL_FRAMES];
+static struct frame_area area;
+static struct frame_owner *owners; /* at the start of the area, which they take for themselves */
+static uint64_t area_frames;
 static struct frame_counts counts;
 static uint64_t lowest_free; /* no frame below is free */
+static uint64_t random_state;
 /* Faults of several CPUs allocate at once, under the space's shared lock. */
 static struct spin_lock lock;
 
@@ -31,7 +33,7 @@ const char *frame_kind_name(enum addrspace_frame_kind kind)
 
 static uint64_t frame_hpa(uint64_t frame)
 {
-	return MACHINE_POOL_HPA + frame * ADDRSPACE_PAGE_SIZE;
+	return area.hpa + frame * ADDRSPACE_PAGE_SIZE;
 }
 
 static void poison(uint64_t frame)
@@ -51,11 +53,36 @@ static void check_poison(uint64_t frame)
 			     frame_hpa(frame), word[i], i * sizeof(*word));
 }
 
+void frame_pool_init_in(const struct frame_area *where)
+{
+	uint64_t size;
+
+	area = *where;
+	area_frames = area.size / ADDRSPACE_PAGE_SIZE;
+	owners = (struct frame_owner *)(uintptr_t)area.hpa;
+	size = area_frames * sizeof(*owners);
+	memset(owners, 0, size);
+	memset(&counts, 0, sizeof(counts));
+	lowest_free = (size + ADDRSPACE_PAGE_SIZE - 1) / ADDRSPACE_PAGE_SIZE;
+	for (uint64_t i = 0; i < lowest_free; i++)
+		owners[i].taken = true;
+	random_state = 1;
+}
+
 void frame_pool_init(void)
 {
-	memset(owners, 0, sizeof(owners));
-	memset(&counts, 0, sizeof(counts));
-	lowest_free = 0;
+	const struct frame_area in_order = {.hpa = MACHINE_POOL_HPA, .size = MACHINE_POOL_SIZE};
+
+	frame_pool_init_in(&in_order);
+}
+
+/** Marsaglia's xorshift64. */
+static uint64_t next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
 }
 
 static uint64_t taken_in(uint64_t first, uint64_t frames)
@@ -67,20 +94,38 @@ static uint64_t taken_in(uint64_t first, uint64_t frames)
 	return taken;
 }
 
+/** Runs are aligned to their size, so they can be counted: the first that is free from where to look. */
+static bool find_run(uint64_t frames, uint64_t *first)
+{
+	uint64_t runs = area_frames / frames;
+	uint64_t run = (lowest_free + frames - 1) / frames;
+
+	if (area.scattered && runs)
+		run = next_random() % runs;
+	for (uint64_t i = 0; i < runs; i++, run++) {
+		if (run >= runs && !area.scattered)
+			return false;
+		if (run >= runs)
+			run = 0;
+		*first = run * frames;
+		if (!taken_in(*first, frames))
+			return true;
+	}
+	return false;
+}
+
 static bool take(const struct addrspace_frame_request *request, uint64_t frames, uint64_t *first)
 {
-	uint64_t at = (lowest_free + frames - 1) & ~(frames - 1);
+	uint64_t at;
 
-	while (at + frames <= POOL_FRAMES && taken_in(at, frames))
-		at += frames;
-	if (at + frames > POOL_FRAMES)
+	if (!find_run(frames, &at))
 		return false;
 	for (uint64_t i = 0; i < frames; i++) {
 		owners[at + i].gpa = request->gpa + i * ADDRSPACE_PAGE_SIZE;
 		owners[at + i].kind = (uint8_t)request->kind;
 		owners[at + i].taken = true;
 	}
-	if (frames == 1)
+	if (frames == 1 && !area.scattered)
 		lowest_free = at + 1;
 	counts.of_kind[request->kind] += frames;
 	counts.total += frames;
@@ -127,9 +172,9 @@ static void release(struct frame_owner *owner, const struct addrspace_frame_requ
 void frame_pool_give(const struct addrspace_frame_request *request, uint64_t hpa)
 {
 	uint64_t frames = UINT64_C(1) << request->order;
-	uint64_t first = (hpa - MACHINE_POOL_HPA) / ADDRSPACE_PAGE_SIZE;
+	uint64_t first = (hpa - area.hpa) / ADDRSPACE_PAGE_SIZE;
 
-	if (hpa < MACHINE_POOL_HPA || first >= POOL_FRAMES || frames > POOL_FRAMES - first ||
+	if (hpa < area.hpa || first >= area_frames || frames > area_frames - first ||
 	    hpa % (frames * ADDRSPACE_PAGE_SIZE))
 		fail("0x%lx (order %u) is given back, but is not the pool's", hpa, request->order);
 	for (uint64_t i = 0; i < frames; i++)

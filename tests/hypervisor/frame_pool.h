@@ -13,7 +13,16 @@ struct frame_counts {
 	uint64_t total;
 };
 
+/** Where the frames are: aligned to the largest run that is to be had. The pool's own books are there too. */
+struct frame_area {
+	uint64_t hpa;
+	uint64_t size;
+	bool scattered; /* hands frames out in a random order instead of the lowest first */
+};
+
+/** Empties the pool and lets it have the machine's MACHINE_POOL_SIZE bytes, in order. */
 void frame_pool_init(void);
+void frame_pool_init_in(const struct frame_area *where);
 /** Takes a naturally aligned run, poisoned; false if there is none. */
 bool frame_pool_take(const struct addrspace_frame_request *request, uint64_t *hpa);
 /** Gives a run or a piece of one back; poisons it. */
