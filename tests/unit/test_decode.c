@@ -513,10 +513,10 @@ static struct addrspace_fault_info refused_walk(const struct layout *layout, uin
 		answer = addrspace_stage2_decode_fault(&registers, &info);
 	else if (layout->kind == LAYOUT_GSTAGE)
 		answer = addrspace_gstage_decode_fault(21, gpa >> 2, 0, 0x3020, &info);
-	else if (layout_has(layout, ADDRSPACE_CPU_HARDWARE_AD))
-		answer = addrspace_ept_decode_fault(48, 0x8b, gpa, &info);
-	else
+	else if (layout->kind == LAYOUT_NPT)
 		answer = addrspace_npt_decode_fault(0x200000007, gpa, &info);
+	else
+		answer = addrspace_ept_decode_fault(48, 0x8b, gpa, &info);
 	assert_int_equal(answer, ADDRSPACE_DECODED);
 	assert_true(info.table_walk);
 	return info;

@@ -588,6 +588,36 @@ static void ept_space_keeps_to_what_was_identified(void **state)
 	addrspace_destroy(&as);
 }
 
+static void npt_space_keeps_to_what_was_identified(void **state)
+{
+	struct addrspace_npt_id id = epyc;
+	struct fake_machine *machine = *state;
+	struct addrspace_npt_registers registers;
+	struct addrspace_cpu cpu;
+	struct addrspace as;
+
+	assert_int_equal(addrspace_npt_identify(&id, &cpu), 0);
+	assert_int_equal(start(&as, machine, &addrspace_npt, 49, &cpu), ADDRSPACE_ENOTSUP);
+	assert_int_equal(
+		try_map(machine, &addrspace_npt, 48, &cpu, ADDRSPACE_READ, ADDRSPACE_WRITE_BACK),
+		0);
+	id.efer &= ~BIT(11);
+	assert_int_equal(addrspace_npt_identify(&id, &cpu), 0);
+	assert_int_equal(
+		try_map(machine, &addrspace_npt, 48, &cpu, ADDRSPACE_READ, ADDRSPACE_WRITE_BACK),
+		ADDRSPACE_ENOTSUP);
+	id.cr4 |= BIT(12);
+	assert_int_equal(addrspace_npt_identify(&id, &cpu), 0);
+	assert_int_equal(start(&as, machine, &addrspace_npt, 48, &cpu), 0);
+	assert_int_equal(addrspace_npt_registers(&as, &registers), 0);
+	assert_int_equal(registers.host_cr4, BIT(12));
+	addrspace_destroy(&as);
+	id = epyc;
+	id.cpuid_80000001_edx &= ~(UINT32_C(1) << 26);
+	assert_int_equal(addrspace_npt_identify(&id, &cpu), 0);
+	assert_int_equal(largest_leaf(LAYOUT_NPT, &addrspace_npt, 48, 4, &cpu), UINT64_C(1) << 21);
+}
+
 static void stage2_space_keeps_to_what_was_identified(void **state)
 {
 	const struct addrspace_stage2_id a72 = {.id_aa64mmfr0_el1 = 0x1124};
@@ -647,12 +677,16 @@ static void init_takes_every_identified_cpu(void **state)
 	const struct addrspace_stage2_id stage2 = {UINT64_C(0x0000020000000005), UINT64_MAX,
 						   UINT64_MAX, UINT64_MAX};
 	static const char isa[] = "rv64ih_svpbmt_svadu_svvptc";
+	const struct addrspace_npt_id npt = {UINT32_MAX, 52, UINT32_MAX, UINT64_MAX, UINT64_MAX};
 	struct fake_machine *machine = *state;
 	struct addrspace_cpu cpu;
 	struct addrspace as;
 
 	assert_int_equal(addrspace_ept_identify(UINT64_MAX, 52, &cpu), 0);
 	assert_int_equal(start(&as, machine, &addrspace_ept, 57, &cpu), 0);
+	addrspace_destroy(&as);
+	assert_int_equal(addrspace_npt_identify(&npt, &cpu), 0);
+	assert_int_equal(start(&as, machine, &addrspace_npt, 57, &cpu), 0);
 	addrspace_destroy(&as);
 	assert_int_equal(addrspace_stage2_identify(&stage2, &cpu), 0);
 	assert_int_equal(start(&as, machine, &addrspace_stage2, 48, &cpu), 0);
@@ -684,6 +718,7 @@ int main(void)
 		cmocka_unit_test(gstage_levels_are_those_of_the_mode),
 		cmocka_unit_test(gstage_refuses_null_pointers),
 		ON_MACHINE(ept_space_keeps_to_what_was_identified),
+		ON_MACHINE(npt_space_keeps_to_what_was_identified),
 		ON_MACHINE(stage2_space_keeps_to_what_was_identified),
 		ON_MACHINE(gstage_space_keeps_to_what_was_identified),
 		ON_MACHINE(init_takes_every_identified_cpu),
