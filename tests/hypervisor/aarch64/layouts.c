@@ -38,22 +38,17 @@ static const struct layout layouts[] = {
 
 static struct addrspace_cpu identify(void)
 {
-	static const uint8_t pa_bits[] = {32, 36, 40, 42, 44, 48, 52};
-	uint64_t mmfr0 = read_register(id_aa64mmfr0_el1);
-	uint64_t mmfr1 = read_register(id_aa64mmfr1_el1);
-	uint64_t mmfr2 = read_register(s3_0_c0_c7_2); /* ID_AA64MMFR2_EL1 */
-	unsigned pa_range = register_field(mmfr0, 0, 4);
-	struct addrspace_cpu cpu = {.features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G};
+	const struct addrspace_stage2_id id = {
+		.id_aa64mmfr0_el1 = read_register(id_aa64mmfr0_el1),
+		.id_aa64mmfr1_el1 = read_register(id_aa64mmfr1_el1),
+		.id_aa64mmfr2_el1 = read_register(s3_0_c0_c7_2),
+		.id_aa64isar0_el1 = read_register(id_aa64isar0_el1),
+	};
+	struct addrspace_cpu cpu;
+	int error = addrspace_stage2_identify(&id, &cpu);
 
-	if (pa_range >= sizeof(pa_bits))
-		fail("unknown PARange %u", pa_range);
-	cpu.host_bits = pa_bits[pa_range];
-	if (register_field(mmfr1, 0, 4) >= 2)
-		cpu.features |= ADDRSPACE_CPU_HARDWARE_AD;
-	if (register_field(mmfr1, 4, 4) == 2)
-		cpu.features |= ADDRSPACE_CPU_VMID16;
-	if (register_field(mmfr2, 40, 4) >= 1)
-		cpu.features |= ADDRSPACE_CPU_FWB;
+	if (error)
+		fail("addrspace_stage2_identify: %s", addrspace_error_name(error));
 	return cpu;
 }
 
@@ -69,16 +64,17 @@ void machine_describe(void)
 	print("CPU        MIDR_EL1 0x%08lx at EL%u, %u physical address bits\n",
 	      read_register(midr_el1), register_field(read_register(CurrentEL), 2, 2),
 	      cpu.host_bits);
-	print("           FEAT_S2FWB %s, 16-bit VMID %s, hardware access flag and dirty state %s\n",
+	print("           FEAT_S2FWB %s, 16-bit VMID %s, hardware access flag and dirty state %s, "
+	      "range TLBI %s\n",
 	      yes_no(cpu.features & ADDRSPACE_CPU_FWB), yes_no(cpu.features & ADDRSPACE_CPU_VMID16),
-	      yes_no(cpu.features & ADDRSPACE_CPU_HARDWARE_AD));
+	      yes_no(cpu.features & ADDRSPACE_CPU_HARDWARE_AD),
+	      yes_no(cpu.features & ADDRSPACE_CPU_TLBI_RANGE));
 }
 
-/* A walk from level 0 needs more than 42 physical bits; without the feature, a layout that leaves it
- * out is one that has been before. */
+/* A layout that leaves out what the CPU lacks has been before. */
 static bool is_usable(const struct layout *layout, const struct addrspace_cpu *cpu)
 {
-	return layout->gpa_bits <= cpu->host_bits && (layout->levels < 4 || cpu->host_bits > 42) &&
+	return layout->gpa_bits <= cpu->host_bits && layout->levels <= cpu->max_levels &&
 	       !(layout->without & ~cpu->features);
 }
 
