@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "check.h"
+
+#include "libc.h"
+#include "machine.h"
+#include "print.h"
+
+/* Past so many disagreements more of them tell nothing new. */
+#define ENOUGH 40
+
+struct place {
+	uint64_t gpa;
+	const char *access;
+};
+
+static const char *layout;
+static const char *theme;
+static struct place places[MACHINE_CPUS];
+static uint64_t passed;
+static uint64_t failed;
+/* Of them before the current layout and theme. */
+static uint64_t reported;
+
+void check_layout(const char *name)
+{
+	layout = name;
+}
+
+void check_theme(const char *name)
+{
+	theme = name;
+}
+
+void check_at(uint64_t gpa, const char *access)
+{
+	places[machine_this_cpu()] = (struct place){.gpa = gpa, .access = access};
+}
+
+/** Returns true if the disagreement is to be printed. */
+static bool count(bool agree)
+{
+	uint64_t failures;
+
+	if (agree) {
+		__atomic_fetch_add(&passed, 1, __ATOMIC_RELAXED);
+		return false;
+	}
+	failures = __atomic_add_fetch(&failed, 1, __ATOMIC_RELAXED);
+	if (failures == ENOUGH)
+		print("DISAGREE ... and more\n");
+	return failures < ENOUGH;
+}
+
+bool check_equal(const char *what, uint64_t expected, uint64_t seen)
+{
+	const struct place *place = &places[machine_this_cpu()];
+
+	if (count(expected == seen))
+		print("DISAGREE %s, %s, %s: %s at 0x%lx: %s: expected 0x%lx, seen 0x%lx\n",
+		      MACHINE_NAME, layout, theme, place->access, place->gpa, what, expected, seen);
+	return expected == seen;
+}
+
+bool check_true(const char *what, bool holds)
+{
+	return check_equal(what, true, holds);
+}
+
+bool check_named(const char *what, int expected, int seen, const char *(*name)(int))
+{
+	const struct place *place = &places[machine_this_cpu()];
+
+	if (count(expected == seen))
+		print("DISAGREE %s, %s, %s: %s at 0x%lx: %s: expected \"%s\", seen \"%s\" (%d)\n",
+		      MACHINE_NAME, layout, theme, place->access, place->gpa, what, name(expected),
+		      name(seen), seen);
+	return expected == seen;
+}
+
+void check_report(void)
+{
+	print("%-12s %-36s %6lu checks\n", theme, layout, passed + failed - reported);
+	reported = passed + failed;
+}
+
+void check_finish(void)
+{
+	print("%lu passed, %lu failed\n", passed, failed);
+	machine_exit(failed != 0);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What the manuals say of a format, told independently of the library; each architecture has it. */
+#ifndef EXERCISER_FORMAT_FACTS_H
+#define EXERCISER_FORMAT_FACTS_H
+
+#include <addrspace/addrspace.h>
+
+struct format_facts {
+	/** Bit n: the set n of enum addrspace_permission has no encoding. */
+	uint8_t refused_permissions;
+	/** Bit n: the type n of enum addrspace_memory_type has one. */
+	uint8_t memory_types;
+	/** Width of the guest-physical addresses that a guest's own translation can come to: the rest
+	 * never reaches nested paging. */
+	uint8_t nameable_bits;
+	/** The CPU tells a permission from an absent entry. */
+	bool tells_cause;
+};
+
+#define PERMISSION_SET(permissions) (1u << (permissions))
+
+struct format_facts format_facts(const struct addrspace_config *config);
+
+#endif
