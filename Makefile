@@ -227,17 +227,19 @@ build-program = +$(Q)$(MAKE) --no-print-directory hypervisor ARCH=$(1) PROGRAM=$
 
 ## demo            a hypervisor on the archive boots on an emulated machine and tells its guest's story
 ##                 (ARCH=aarch64 unless given, or riscv64)
-demo boot: DEMO_ARCH := $(if $(filter file,$(origin ARCH)),aarch64,$(ARCH))
+demo: DEMO_ARCH := $(if $(filter file,$(origin ARCH)),aarch64,$(ARCH))
 demo:
 	$(need) $(DEMO_ARCH) emulator-$(DEMO_ARCH) $(CLANG)
 	$(call build-program,$(DEMO_ARCH),story)
 	$(Q)$(RUN) $(firstword $(MACHINES_$(DEMO_ARCH))) $(BUILD)/hypervisor/$(DEMO_ARCH)/story.elf
 
-## boot            the same on every emulated machine of the architecture
-boot:
-	$(need) $(DEMO_ARCH) emulator-$(DEMO_ARCH) $(CLANG)
-	$(call build-program,$(DEMO_ARCH),story)
-	$(Q)$(RUN) --each "$(MACHINES_$(DEMO_ARCH))" $(BUILD)/hypervisor/$(DEMO_ARCH)/story.elf
+## boot-ARCH       exerciser and story on every emulated machine of the architecture
+BOOTS := $(ARCHES:%=boot-%)
+$(BOOTS): boot-%:
+	$(need) $* emulator-$* $(CLANG)
+	$(call build-program,$*,exerciser)
+	$(call build-program,$*,story)
+	$(Q)$(RUN) --each "$(MACHINES_$*)" $(BUILD)/hypervisor/$*/exerciser.elf $(BUILD)/hypervisor/$*/story.elf
 
 # --- reports and promises ---------------------------------------------------------------------------
 
@@ -311,7 +313,7 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize hypervisor demo boot linux-images size stack \
+.PHONY: all libs unit unit-build unit-sanitize hypervisor demo $(BOOTS) linux-images size stack \
 	stack-arch freestanding freestanding-arch headers-check example format format-check check \
 	check-long deps clean help need-compiler need-libs need-unit need-linux need-format FORCE
 .DEFAULT_GOAL := all
