@@ -62,9 +62,10 @@ struct addrspace_cpu {
 				to be used: HARDWARE_AD if leaves are to start dirty. */
 	unsigned host_bits; /**< Width of host-physical addresses: MAXPHYADDR, PARange in bits, the
 				platform's width. */
-	unsigned
-		min_levels; /**< Fewest and most levels of tables that it walks; 0: as the format. */
-	unsigned max_levels; /**< NPT: both are the levels of the host's own tables. */
+	/** Fewest and most levels of tables that it walks; 0: as the format. NPT: both are the levels of
+	 * the host's own tables. */
+	unsigned min_levels;
+	unsigned max_levels;
 };
 
 struct addrspace_config {
