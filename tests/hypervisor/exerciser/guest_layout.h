@@ -24,8 +24,9 @@
  * GiB. */
 #define GUEST_TABLES(cpu) (GUEST_IMAGE + 0x38000 + (cpu)*UINT64_C(0x4000))
 
-/* Virtual GiBs, by number, through which the guest reaches what the hypervisor points them at. */
-#define GUEST_FIRST_WINDOW 256
+/* Virtual GiBs, by number, through which the guest reaches what the hypervisor points them at: in the
+ * lower half of 39-bit virtual addresses, which Sv39 sign-extends. */
+#define GUEST_FIRST_WINDOW 128
 #define GUEST_WINDOWS      8
 
 enum guest_operation {

@@ -27,12 +27,17 @@ struct layout {
 
 static const struct layout layouts[] = {
 	{"Sv39x4, 41 bits", 41, 3, 0},
-	{"Sv39x4, 34 bits", 34, 3, 0},
+	{"Sv39x4, 32 bits", 32, 3, 0},
+	{"Sv39x4, 40 bits", 40, 3, 0},
 	{"Sv39x4, 41 bits, A and D preset", 41, 3, PRESET},
+	{"Sv39x4, 34 bits, A and D preset", 34, 3, PRESET},
+	{"Sv39x4, 41 bits, no Svpbmt", 41, 3, ADDRSPACE_CPU_SVPBMT},
 	{"Sv48x4, 50 bits", 50, 4, 0},
-	{"Sv48x4, 42 bits, A and D preset", 42, 4, PRESET},
+	{"Sv48x4, 42 bits", 42, 4, 0},
+	{"Sv48x4, 50 bits, A and D preset", 50, 4, PRESET},
 	{"Sv57x4, 59 bits", 59, 5, 0},
-	{"Sv57x4, 51 bits, A and D preset", 51, 5, PRESET},
+	{"Sv57x4, 51 bits", 51, 5, 0},
+	{"Sv57x4, 59 bits, A and D preset", 59, 5, PRESET},
 };
 
 #define LAYOUTS (sizeof(layouts) / sizeof(layouts[0]))

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* G-stage (RISC-V Privileged: "Addressing and Memory Protection" of Sv39, Svpbmt, and the hypervisor
+ * extension's "Guest Physical Address Translation"). */
+#include "format_facts.h"
+
+struct format_facts format_facts(const struct addrspace_config *config)
+{
+	bool svpbmt = config->cpu.features & ADDRSPACE_CPU_SVPBMT;
+
+	return (struct format_facts){
+		/* W without R is reserved. */
+		.refused_permissions = PERMISSION_SET(ADDRSPACE_WRITE) |
+				       PERMISSION_SET(ADDRSPACE_WRITE | ADDRSPACE_EXECUTE),
+		.memory_types = 1 << ADDRSPACE_WRITE_BACK | 1 << ADDRSPACE_DEVICE |
+				(svpbmt ? 1 << ADDRSPACE_NON_CACHEABLE : 0),
+		/* A page number of 44 bits in the guest's own entries. */
+		.nameable_bits = 56,
+		.tells_cause = false,
+	};
+}
