@@ -19,6 +19,31 @@ static inline uint64_t hypercall(uint64_t number, uint64_t first, uint64_t secon
 	return x0;
 }
 
+/* One instruction for each access, of a form that names its register and size when it traps. */
+#define GUEST_LOAD(name, type, instruction)                                                        \
+	static inline type name(uint64_t address)                                                  \
+	{                                                                                          \
+		type value;                                                                        \
+		__asm__ volatile(instruction ", [%1]" : "=r"(value) : "r"(address) : "memory");    \
+		return value;                                                                      \
+	}
+
+#define GUEST_STORE(name, type, instruction)                                                       \
+	static inline void name(uint64_t address, type value)                                      \
+	{                                                                                          \
+		__asm__ volatile(instruction ", [%1]" : : "r"(value), "r"(address) : "memory");    \
+	}
+
+GUEST_LOAD(guest_load8, uint8_t, "ldrb %w0")
+GUEST_LOAD(guest_load16, uint16_t, "ldrh %w0")
+GUEST_LOAD(guest_load32, uint32_t, "ldr %w0")
+GUEST_LOAD(guest_load64, uint64_t, "ldr %x0")
+GUEST_LOAD(guest_load_signed8, int64_t, "ldrsb %x0")
+GUEST_STORE(guest_store8, uint8_t, "strb %w0")
+GUEST_STORE(guest_store16, uint16_t, "strh %w0")
+GUEST_STORE(guest_store32, uint32_t, "str %w0")
+GUEST_STORE(guest_store64, uint64_t, "str %x0")
+
 /* EPD1, 4 KiB granule, inner shareable, write-back walks, 39-bit input; IPS is added. */
 #define GUEST_TCR  UINT64_C(0x803519)
 #define GUEST_MAIR UINT64_C(0xff04) /* 0: Device-nGnRE, 1: Normal write-back */

@@ -18,6 +18,31 @@ static inline uint64_t hypercall(uint64_t number, uint64_t first, uint64_t secon
 	return a0;
 }
 
+/* One instruction for each access, of a form that instruction.c decodes. */
+#define GUEST_LOAD(name, type, instruction)                                                        \
+	static inline type name(uint64_t address)                                                  \
+	{                                                                                          \
+		type value;                                                                        \
+		__asm__ volatile(instruction " %0, (%1)" : "=r"(value) : "r"(address) : "memory"); \
+		return value;                                                                      \
+	}
+
+#define GUEST_STORE(name, type, instruction)                                                       \
+	static inline void name(uint64_t address, type value)                                      \
+	{                                                                                          \
+		__asm__ volatile(instruction " %0, (%1)" : : "r"(value), "r"(address) : "memory"); \
+	}
+
+GUEST_LOAD(guest_load8, uint8_t, "lbu")
+GUEST_LOAD(guest_load16, uint16_t, "lhu")
+GUEST_LOAD(guest_load32, uint32_t, "lwu")
+GUEST_LOAD(guest_load64, uint64_t, "ld")
+GUEST_LOAD(guest_load_signed8, int64_t, "lb")
+GUEST_STORE(guest_store8, uint8_t, "sb")
+GUEST_STORE(guest_store16, uint16_t, "sh")
+GUEST_STORE(guest_store32, uint32_t, "sw")
+GUEST_STORE(guest_store64, uint64_t, "sd")
+
 #define GUEST_SV39 (UINT64_C(8) << 60)
 
 /** Turns translation on: root is the address of the table that the walk starts at. */

@@ -42,21 +42,6 @@ static void say(const char *line)
 	guest_put_char('\n');
 }
 
-static uint64_t read64(uint64_t address)
-{
-	return *(volatile uint64_t *)address;
-}
-
-static uint32_t read32(uint64_t address)
-{
-	return *(volatile uint32_t *)address;
-}
-
-static void write64(uint64_t address, uint64_t value)
-{
-	*(volatile uint64_t *)address = value;
-}
-
 static uint64_t page(uint64_t number)
 {
 	return GUEST_PAGES + number * GUEST_PAGE;
@@ -70,20 +55,20 @@ static uint64_t alias(uint64_t number)
 static void check_zero(uint64_t address)
 {
 	for (uint64_t at = address; at < address + GUEST_PAGE; at += sizeof(uint64_t))
-		CHECK(read64(at), 0);
+		CHECK(guest_load64(at), 0);
 }
 
 /* The salt makes each run's contents its own: what an earlier run left behind never matches. */
 static void fill(uint64_t address, uint64_t salt)
 {
 	for (uint64_t at = address; at < address + GUEST_PAGE; at += sizeof(uint64_t))
-		write64(at, guest_pattern(at, salt));
+		guest_store64(at, guest_pattern(at, salt));
 }
 
 static void check_filled(uint64_t address, uint64_t salt)
 {
 	for (uint64_t at = address; at < address + GUEST_PAGE; at += sizeof(uint64_t))
-		CHECK(read64(at), guest_pattern(at, salt));
+		CHECK(guest_load64(at), guest_pattern(at, salt));
 }
 
 static void check_pages(uint64_t first, uint64_t count, uint64_t salt)
@@ -119,7 +104,8 @@ static void boot(void)
 	for (uint64_t at = first; at < GUEST_EAGER + GUEST_EAGER_SIZE; at += GUEST_PAGE)
 		check_zero(at);
 	enable_translation();
-	say("hello from " GUEST_PRIVILEGE ", through a UART that is a linear region");
+	CHECK(guest_lent_device_answers(), true);
+	say("hello from " GUEST_PRIVILEGE ", " GUEST_HELLO);
 	done(STEP_BOOT);
 }
 
@@ -138,9 +124,9 @@ static void lazy_memory(uint64_t salt)
 static void read_only_memory(void)
 {
 	for (uint64_t at = GUEST_ROM; at < GUEST_ROM + GUEST_ROM_SIZE; at += sizeof(uint64_t))
-		CHECK(read64(at), rom_pattern(at));
-	write64(GUEST_ROM + 0x1238, 0);
-	CHECK(read64(GUEST_ROM + 0x1238), rom_pattern(GUEST_ROM + 0x1238));
+		CHECK(guest_load64(at), rom_pattern(at));
+	guest_store64(GUEST_ROM + 0x1238, 0);
+	CHECK(guest_load64(GUEST_ROM + 0x1238), rom_pattern(GUEST_ROM + 0x1238));
 	say("my ROM cannot be written");
 	done(STEP_ROM);
 }
@@ -149,17 +135,17 @@ static void emulated_device(void)
 {
 	const uint64_t scratch = GUEST_DEVICE + DEVICE_SCRATCH;
 
-	CHECK(read32(GUEST_DEVICE + DEVICE_ID), DEVICE_ID_VALUE);
-	write64(scratch, UINT64_C(0x1122334455667788));
-	CHECK(read64(scratch), UINT64_C(0x1122334455667788));
-	*(volatile uint8_t *)(scratch + 1) = 0x80;
-	CHECK((uint64_t) * (volatile int8_t *)(scratch + 1), (uint64_t)INT64_C(-128));
-	CHECK(*(volatile uint16_t *)scratch, 0x8088);
-	write64(scratch, 0);
-	CHECK(read64(scratch), 0);
-	CHECK(read32(GUEST_DEVICE + DEVICE_READS), 1);
-	CHECK(read32(GUEST_DEVICE + DEVICE_READS), 2);
-	CHECK(read64(GUEST_NOWHERE), BUS_FLOATS);
+	CHECK(guest_load32(GUEST_DEVICE + DEVICE_ID), DEVICE_ID_VALUE);
+	guest_store64(scratch, UINT64_C(0x1122334455667788));
+	CHECK(guest_load64(scratch), UINT64_C(0x1122334455667788));
+	guest_store8(scratch + 1, 0x80);
+	CHECK((uint64_t)guest_load_signed8(scratch + 1), (uint64_t)INT64_C(-128));
+	CHECK(guest_load16(scratch), 0x8088);
+	guest_store64(scratch, 0);
+	CHECK(guest_load64(scratch), 0);
+	CHECK(guest_load32(GUEST_DEVICE + DEVICE_READS), 1);
+	CHECK(guest_load32(GUEST_DEVICE + DEVICE_READS), 2);
+	CHECK(guest_load64(GUEST_NOWHERE), BUS_FLOATS);
 	done(STEP_DEVICE);
 }
 
@@ -167,8 +153,8 @@ static void guard_and_huge(uint64_t salt)
 {
 	const uint64_t last = GUEST_HUGE + GUEST_HUGE_SIZE - GUEST_PAGE;
 
-	CHECK(read64(GUEST_GUARD + 0x10), BUS_FLOATS);
-	write64(GUEST_GUARD + GUEST_GUARD_SIZE - 8, 1);
+	CHECK(guest_load64(GUEST_GUARD + 0x10), BUS_FLOATS);
+	guest_store64(GUEST_GUARD + GUEST_GUARD_SIZE - 8, 1);
 	done(STEP_GUARD);
 	check_zero(GUEST_HUGE);
 	fill(last, salt);
@@ -190,7 +176,7 @@ static uint64_t next_probe(uint64_t at)
 static void check_block(uint64_t salt)
 {
 	for (uint64_t at = GUEST_BLOCK; at < GUEST_BLOCK + GUEST_BLOCK_SIZE; at = next_probe(at))
-		CHECK(read64(at), guest_pattern(at, salt));
+		CHECK(guest_load64(at), guest_pattern(at, salt));
 }
 
 static void large_leaf(uint64_t salt)
@@ -198,22 +184,22 @@ static void large_leaf(uint64_t salt)
 	const uint64_t neighbour = BLOCK_PROTECTED_PAGE + GUEST_PAGE;
 
 	for (uint64_t at = GUEST_BLOCK; at < GUEST_BLOCK + GUEST_BLOCK_SIZE; at = next_probe(at))
-		write64(at, guest_pattern(at, salt));
-	write64(BLOCK_UNMAPPED_PAGE, 1);
+		guest_store64(at, guest_pattern(at, salt));
+	guest_store64(BLOCK_UNMAPPED_PAGE, 1);
 	done(STEP_BLOCK);
 
 	check_block(salt);
-	write64(BLOCK_PROTECTED_PAGE, 0);
-	write64(neighbour + 8, 5);
-	write64(BLOCK_PROTECTED_PAGE - 8, 6);
+	guest_store64(BLOCK_PROTECTED_PAGE, 0);
+	guest_store64(neighbour + 8, 5);
+	guest_store64(BLOCK_PROTECTED_PAGE - 8, 6);
 	check_block(salt);
 	say("one page refused my store, all else in my block is as I left it");
 	done(STEP_SPLIT_PROTECT);
 
-	CHECK(read64(BLOCK_UNMAPPED_PAGE), BUS_FLOATS);
-	write64(BLOCK_UNMAPPED_PAGE + GUEST_PAGE, 7);
-	write64(BLOCK_UNMAPPED_PAGE - 8, 8);
-	CHECK(read64(neighbour + 8), 5);
+	CHECK(guest_load64(BLOCK_UNMAPPED_PAGE), BUS_FLOATS);
+	guest_store64(BLOCK_UNMAPPED_PAGE + GUEST_PAGE, 7);
+	guest_store64(BLOCK_UNMAPPED_PAGE - 8, 8);
+	CHECK(guest_load64(neighbour + 8), 5);
 	check_block(salt);
 	say("one page has gone, its neighbours have not");
 	done(STEP_SPLIT_UNMAP);
@@ -224,7 +210,7 @@ static void large_leaf(uint64_t salt)
 static void unmapped_pages(uint64_t salt)
 {
 	for (uint64_t i = 0; i < PAGE_UNMAPPED_COUNT; i++)
-		CHECK(read64(page(PAGE_UNMAPPED + i)), BUS_FLOATS);
+		CHECK(guest_load64(page(PAGE_UNMAPPED + i)), BUS_FLOATS);
 	check_filled(page(PAGE_UNMAPPED - 1), salt);
 	check_filled(page(PAGE_UNMAPPED + PAGE_UNMAPPED_COUNT), salt);
 	done(STEP_UNMAP);
@@ -245,15 +231,15 @@ static void protected_page(uint64_t salt)
 	const uint64_t at = page(PAGE_PROTECTED);
 
 	check_filled(at, salt);
-	write64(at, 0);
-	write64(alias(PAGE_PROTECTED) + 0x128, 0);
+	guest_store64(at, 0);
+	guest_store64(alias(PAGE_PROTECTED) + 0x128, 0);
 	check_filled(at, salt);
-	write64(at - 8, guest_pattern(at - 8, salt));
+	guest_store64(at - 8, guest_pattern(at - 8, salt));
 	done(STEP_PROTECT);
 
-	write64(at, 1);
-	CHECK(read64(at), 1);
-	write64(at, guest_pattern(at, salt));
+	guest_store64(at, 1);
+	CHECK(guest_load64(at), 1);
+	guest_store64(at, guest_pattern(at, salt));
 	done(STEP_UNPROTECT);
 }
 
@@ -280,7 +266,7 @@ static void executed_page(void)
 	say("my function returns 42");
 	done(STEP_EXECUTE);
 	CHECK(call_code(), GUEST_CALL_REFUSED);
-	CHECK(read32(GUEST_CODE) != 0, 1);
+	CHECK(guest_load32(GUEST_CODE) != 0, 1);
 	done(STEP_EXECUTE_DENIED);
 }
 
@@ -290,7 +276,8 @@ static void evicted_pages(uint64_t salt)
 	const uint64_t view = alias(PAGE_EVICTED);
 
 	for (uint64_t offset = 0; offset < GUEST_PAGE; offset += sizeof(uint64_t))
-		CHECK(read64(view + offset), guest_pattern(page(PAGE_EVICTED) + offset, salt));
+		CHECK(guest_load64(view + offset),
+		      guest_pattern(page(PAGE_EVICTED) + offset, salt));
 	check_pages(0, GUEST_PAGE_COUNT, salt);
 	say("my pages hold what they held");
 	done(STEP_EVICT);
@@ -299,7 +286,7 @@ static void evicted_pages(uint64_t salt)
 static void late_page(void)
 {
 	check_zero(GUEST_LATE);
-	write64(GUEST_LATE, 1);
+	guest_store64(GUEST_LATE, 1);
 	done(STEP_OUT_OF_MEMORY);
 }
 

@@ -18,21 +18,21 @@
 #define GUEST_BITS 34
 #define GUEST_PAGE UINT64_C(0x1000)
 
-#define GUEST_UART       UINT64_C(0x09000000)
-#define GUEST_DEVICE     UINT64_C(0x0a000000) /* no region: emulated */
-#define GUEST_EAGER      UINT64_C(0x40000000) /* the guest's image and stack */
-#define GUEST_EAGER_SIZE UINT64_C(0x00200000)
-#define GUEST_LAZY       UINT64_C(0x40200000)
-#define GUEST_LAZY_SIZE  UINT64_C(0x03e00000)
-#define GUEST_GUARD      UINT64_C(0x44000000) /* a region without permissions */
-#define GUEST_GUARD_SIZE UINT64_C(0x00010000)
-#define GUEST_ROM        UINT64_C(0x50000000)
-#define GUEST_ROM_SIZE   UINT64_C(0x00010000)
-#define GUEST_HUGE       UINT64_C(0x100000000) /* lazy, and almost never touched */
-#define GUEST_HUGE_SIZE  UINT64_C(0x100000000)
-#define GUEST_BLOCK      UINT64_C(0x200000000) /* one leaf */
-#define GUEST_BLOCK_SIZE UINT64_C(0x40000000)
-#define GUEST_NOWHERE    UINT64_C(0x60000000) /* no region, no device */
+#define GUEST_LENT_DEVICE UINT64_C(0x09000000) /* one of the machine's: see guest_console.h */
+#define GUEST_DEVICE      UINT64_C(0x0a000000) /* no region: emulated */
+#define GUEST_EAGER       UINT64_C(0x40000000) /* the guest's image and stack */
+#define GUEST_EAGER_SIZE  UINT64_C(0x00200000)
+#define GUEST_LAZY        UINT64_C(0x40200000)
+#define GUEST_LAZY_SIZE   UINT64_C(0x03e00000)
+#define GUEST_GUARD       UINT64_C(0x44000000) /* a region without permissions */
+#define GUEST_GUARD_SIZE  UINT64_C(0x00010000)
+#define GUEST_ROM         UINT64_C(0x50000000)
+#define GUEST_ROM_SIZE    UINT64_C(0x00010000)
+#define GUEST_HUGE        UINT64_C(0x100000000) /* lazy, and almost never touched */
+#define GUEST_HUGE_SIZE   UINT64_C(0x100000000)
+#define GUEST_BLOCK       UINT64_C(0x200000000) /* one leaf */
+#define GUEST_BLOCK_SIZE  UINT64_C(0x40000000)
+#define GUEST_NOWHERE     UINT64_C(0x60000000) /* no region, no device */
 
 /* In the lazy memory. */
 #define GUEST_ALIAS_TABLE GUEST_LAZY

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm.h"
 
+#include "guest_console.h"
 #include "guest_layout.h"
 #include "libc.h"
 #include "print.h"
 #include "report.h"
 
 enum region_name {
-	NAME_UART,
+	NAME_LENT_DEVICE,
 	NAME_EAGER,
 	NAME_LAZY,
 	NAME_GUARD,
@@ -16,7 +17,8 @@ enum region_name {
 	NAME_BLOCK,
 };
 
-const char *const vm_region_names[] = {"uart", "ram", "ram", "guard", "rom", "huge", "block"};
+const char *const vm_region_names[] = {
+	GUEST_LENT_DEVICE_NAME, "ram", "ram", "guard", "rom", "huge", "block"};
 
 #define RW  (ADDRSPACE_READ | ADDRSPACE_WRITE)
 #define RWX (RW | ADDRSPACE_EXECUTE)
@@ -73,10 +75,10 @@ static void map_alloc(struct vm *vm, uint64_t gpa, uint64_t size,
 
 static void map_device(struct vm *vm)
 {
-	struct addrspace_attributes device = attributes(RW, NAME_UART);
+	struct addrspace_attributes device = attributes(RW, NAME_LENT_DEVICE);
 
 	device.memory_type = ADDRSPACE_DEVICE;
-	map_linear(vm, GUEST_UART, GUEST_PAGE, MACHINE_UART_HPA, device);
+	map_linear(vm, GUEST_LENT_DEVICE, GUEST_PAGE, GUEST_LENT_DEVICE_HPA, device);
 }
 
 /** The hypervisor fills what the guest can only read. */
