@@ -150,7 +150,10 @@ HYPERVISOR_FLAGS = $(strip $(TARGET_CC) $(FREESTANDING) $(WARNINGS) -Iinclude \
 	$(HYPERVISOR_FOLDERS:%=-I%) $(if $(filter linux,$(PROGRAM)),-I$(LINUX)) $(CFLAGS))
 HYPERVISOR_LINK := tests/hypervisor/$(ARCH)/link.ld
 
-hypervisor: $(HYPERVISOR_ELF)
+# PCs boot without knowing of ELF: the same program as it stands in memory, and a ROM that jumps there.
+HYPERVISOR_BOOT := $(if $(filter x86_64,$(ARCH)),$(HYPERVISOR_ELF:.elf=.bin) $(HYPERVISOR)/rom.bin)
+
+hypervisor: $(HYPERVISOR_ELF) $(HYPERVISOR_BOOT)
 
 $(HYPERVISOR_ELF): $(HYPERVISOR_OBJECTS) $(LIBRARY) $(HYPERVISOR_LINK)
 	$(call say,LD,$@)
@@ -161,6 +164,15 @@ $(HYPERVISOR_OBJECTS): $(HYPERVISOR)/$(PROGRAM)/%.o: % $(HYPERVISOR)/$(PROGRAM)/
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HYPERVISOR_FLAGS) $(DEPENDENCIES) -c $< -o $@
+
+$(HYPERVISOR)/$(PROGRAM).bin: $(HYPERVISOR_ELF)
+	$(Q)$(CROSS)objcopy -O binary $< $@
+
+$(HYPERVISOR)/rom.bin: tests/hypervisor/x86_64/rom/rom.S tests/hypervisor/x86_64/machine_layout.h | need-compiler
+	$(call say,ROM,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(TARGET_CC) $(FREESTANDING) -Itests/hypervisor/x86_64 -c $< -o $@.o
+	$(Q)$(CROSS)ld -nostdlib -static -Ttext=0xffff0000 -e rom --oformat=binary $@.o -o $@
 
 $(HYPERVISOR)/$(PROGRAM)/flags: FORCE
 	$(call stamp,$@,$(HYPERVISOR_FLAGS))
@@ -218,6 +230,7 @@ $(HYPERVISOR)/linux/tests/hypervisor/linux/images.S.o: $(LINUX_IMAGES)
 # --- boots ---------------------------------------------------------------------------------------------
 
 # The machines that an architecture's programs run on; the first one is the demo's.
+MACHINES_x86_64 := ept
 MACHINES_aarch64 := stage2-max stage2-a72
 MACHINES_riscv64 := gstage
 RUN := tests/hypervisor/run
@@ -226,7 +239,7 @@ RUN := tests/hypervisor/run
 build-program = +$(Q)$(MAKE) --no-print-directory hypervisor ARCH=$(1) PROGRAM=$(2) CROSS_COMPILE=
 
 ## demo            a hypervisor on the archive boots on an emulated machine and tells its guest's story
-##                 (ARCH=aarch64 unless given, or riscv64)
+##                 (ARCH=aarch64 unless given; riscv64, x86_64)
 demo: DEMO_ARCH := $(if $(filter file,$(origin ARCH)),aarch64,$(ARCH))
 demo:
 	$(need) $(DEMO_ARCH) emulator-$(DEMO_ARCH) $(CLANG)
