@@ -10,6 +10,8 @@ struct format_facts {
 	uint8_t refused_permissions;
 	/** Bit n: the type n of enum addrspace_memory_type has one. */
 	uint8_t memory_types;
+	/** Bit n: of these, the type n is the platform's to know: leaves say write-back. */
+	uint8_t untold_types;
 	/** Width of the guest-physical addresses that a guest's own translation can come to: the rest
 	 * never reaches nested paging. */
 	uint8_t nameable_bits;

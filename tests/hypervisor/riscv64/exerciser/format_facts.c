@@ -13,6 +13,7 @@ struct format_facts format_facts(const struct addrspace_config *config)
 				       PERMISSION_SET(ADDRSPACE_WRITE | ADDRSPACE_EXECUTE),
 		.memory_types = 1 << ADDRSPACE_WRITE_BACK | 1 << ADDRSPACE_DEVICE |
 				(svpbmt ? 1 << ADDRSPACE_NON_CACHEABLE : 0),
+		.untold_types = svpbmt ? 0 : 1 << ADDRSPACE_DEVICE,
 		/* A page number of 44 bits in the guest's own entries. */
 		.nameable_bits = 56,
 		.tells_cause = false,
