@@ -15,13 +15,15 @@
 
 #include <stdint.h>
 
-#define MACHINE_NAME        "x86_64 nested paging"
+#define MACHINE_NAME        "x86_64"
 #define MACHINE_IO_APIC_HPA UINT64_C(0xfec00000)
 #define MACHINE_POOL_HPA    UINT64_C(0x04000000)
 #define MACHINE_POOL_SIZE   (UINT64_C(64) << 20)
 /* Lent to the guest as one piece: 1 GiB, aligned to 1 GiB. */
 #define MACHINE_BLOCK_HPA  UINT64_C(0x40000000)
 #define MACHINE_BLOCK_SIZE (UINT64_C(1) << 30)
+/* So much of the block is RAM, from its start. */
+#define MACHINE_BLOCK_RAM MACHINE_BLOCK_SIZE
 /* The console that both the hypervisor and the guest write to: the first serial port. */
 #define MACHINE_CONSOLE_PORT 0x3f8
 

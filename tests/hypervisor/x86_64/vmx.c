@@ -23,12 +23,15 @@ extern char guest_root_gpa[];
 /* A guest that has not been launched since its VMCS was cleared must be, once. */
 static bool launched[MACHINE_CPUS];
 
+/* What the guest's own entries can name ends at the CPU's width, so above 40 bits nothing is to be seen in
+ * Bochs but that a wider space works. The last two have no room for the story. */
 static const struct layout layouts[] = {
-	{"40 bits, 4 levels, hardware A/D", 40, 4, 0},
-	{"40 bits, 4 levels", 40, 4, ADDRSPACE_CPU_HARDWARE_AD},
-	{"36 bits, 4 levels, leaves up to 2 MiB", 36, 4,
-	 ADDRSPACE_CPU_HARDWARE_AD | ADDRSPACE_CPU_LEAF_1G},
-	{"48 bits, 4 levels", 48, 4, 0},
+	{"EPT 40 bits, hardware A/D", 40, 4, 0},
+	{"EPT 40 bits, A/D preset", 40, 4, ADDRSPACE_CPU_HARDWARE_AD},
+	{"EPT 48 bits, hardware A/D", 48, 4, 0},
+	{"EPT 39 bits, leaves up to 2 MiB", 39, 4, ADDRSPACE_CPU_LEAF_1G},
+	{"EPT 33 bits, no execute-only", 33, 4, ADDRSPACE_CPU_EXECUTE_ONLY},
+	{"EPT 32 bits, leaves of 4 KiB", 32, 4, ADDRSPACE_CPU_LEAF_1G | ADDRSPACE_CPU_LEAF_2M},
 };
 
 static void identify(struct addrspace_cpu *cpu)
