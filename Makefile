@@ -186,7 +186,7 @@ LINUX_IMAGES := $(LINUX)/Image $(LINUX)/machine.dtb $(LINUX)/initrd
 LINUX_INIT_FOLDERS := tests/hypervisor/linux/init tests/hypervisor/$(ARCH)/linux/init \
 	tests/hypervisor/linux tests/hypervisor/$(ARCH)/linux tests/hypervisor tests/hypervisor/$(ARCH)
 LINUX_INIT_SOURCES := $(sort $(wildcard tests/hypervisor/linux/init/*.c \
-	tests/hypervisor/$(ARCH)/linux/init/*.S)) tests/hypervisor/libc.c tests/hypervisor/print.c
+	tests/hypervisor/$(ARCH)/linux/init/*.S)) $(addprefix tests/hypervisor/,libc.c print.c spin.c)
 LINUX_INIT_OBJECTS := $(LINUX_INIT_SOURCES:%=$(LINUX)/init-objects/%.o)
 LINUX_INIT_FLAGS = $(strip $(TARGET_CC) $(FREESTANDING) $(WARNINGS) -Iinclude \
 	$(LINUX_INIT_FOLDERS:%=-I%) $(CFLAGS))
@@ -253,6 +253,17 @@ $(BOOTS): boot-%:
 	$(call build-program,$*,exerciser)
 	$(call build-program,$*,story)
 	$(Q)$(RUN) --each "$(MACHINES_$*)" $(BUILD)/hypervisor/$*/exerciser.elf $(BUILD)/hypervisor/$*/story.elf
+
+LINUX_ARCHES := aarch64
+LINUX_BOOTS := $(LINUX_ARCHES:%=boot-linux-%)
+
+## boot-linux-ARCH unmodified Debian Linux on two CPUs, its memory evicted, moved and protected meanwhile,
+##                 on each emulated machine (aarch64; RUNS=n times)
+$(LINUX_BOOTS): boot-linux-%:
+	$(need) $* emulator-$* linux $(CLANG)
+	$(call build-program,$*,linux)
+	$(Q)$(RUN) --each "$(foreach run,$(shell seq $(or $(RUNS),1)),$(MACHINES_$*))" \
+		$(BUILD)/hypervisor/$*/linux.elf
 
 # --- reports and promises ---------------------------------------------------------------------------
 
@@ -326,8 +337,8 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize hypervisor demo $(BOOTS) linux-images size stack \
-	stack-arch freestanding freestanding-arch headers-check example format format-check check \
+.PHONY: all libs unit unit-build unit-sanitize hypervisor demo $(BOOTS) $(LINUX_BOOTS) linux-images \
+	size stack stack-arch freestanding freestanding-arch headers-check example format format-check check \
 	check-long deps clean help need-compiler need-libs need-unit need-linux need-format FORCE
 .DEFAULT_GOAL := all
 

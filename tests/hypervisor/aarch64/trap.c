@@ -7,6 +7,7 @@
 #include "vcpu.h"
 
 #define EC_HVC               0x16
+#define EC_SMC               0x17
 #define EC_INSTRUCTION_ABORT 0x20
 #define EC_DATA_ABORT        0x24
 
@@ -121,6 +122,10 @@ void vcpu_run(struct vcpu *vcpu, struct vcpu_exit *exit)
 	if (vector != GUEST_SYNCHRONOUS)
 		return;
 	switch (register_field(esr, 26, 6)) {
+	case EC_SMC:
+		/* Trapped by TSC, so it was not executed: the return address is its own. */
+		vcpu_skip_instruction(vcpu);
+		/* fall through */
 	case EC_HVC:
 		exit->kind = VCPU_EXIT_HYPERCALL;
 		exit->number = vcpu->x[0];

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* A device that only the guest has: 64-bit registers at LINUX_REPORT_GPA, where no region is, so that
- * each access is a fault that the hypervisor emulates. Linux' init reaches it through /dev/mem and tells
- * by it how the guest is. */
+/* The device of report_registers.h, emulated. */
 #ifndef LINUX_REPORT_DEVICE_H
 #define LINUX_REPORT_DEVICE_H
 
-#define REPORT_ROUNDS 0x00 /* read: the rounds that init is to do */
-#define REPORT_UPTIME 0x08 /* write: milliseconds since Linux has started, as init starts */
-#define REPORT_PAGES  0x10 /* write: that many more pages were as they should be */
-#define REPORT_RESULT 0x18 /* write: REPORT_WELL, or anything else; the last one counts */
+#include "machine.h"
+#include "report_registers.h"
 
-#define REPORT_WELL 0x77656c6c /* "well" */
+struct report_device {
+	uint64_t rounds; /* what init is to do */
+	uint64_t uptime; /* what it says */
+	uint64_t pages;
+	uint64_t result;
+};
+
+/** Emulates an access to where no region is, and skips the instruction. Fails if it is not the device. */
+void report_device_access(struct report_device *device, struct vcpu *vcpu,
+			  const struct vcpu_exit *exit);
 
 #endif

@@ -7,7 +7,7 @@
 #include "machine.h"
 #include "memory.h"
 #include "print.h"
-#include "report_device.h"
+#include "report_registers.h"
 #include "system.h"
 #include "work.h"
 
@@ -18,7 +18,25 @@ void init_main(char **arguments);
 static int kernel_log;
 static uint8_t *report_device;
 
-/* ---- what print.c and fail() need ---- */
+static uint64_t uptime_milliseconds(void)
+{
+	int64_t time[2];
+
+	require(system_call(SYS_CLOCK_GETTIME, (long)CLOCK_BOOT, time));
+	return (uint64_t)(time[0] * 1000 + time[1] / 1000000);
+}
+
+/* ---- what print() and fail() need of a machine ---- */
+
+unsigned machine_this_cpu(void)
+{
+	return 0;
+}
+
+uint64_t machine_microseconds(void)
+{
+	return uptime_milliseconds() * 1000;
+}
 
 void machine_put_char(char character)
 {
@@ -57,14 +75,6 @@ void machine_exit(int status)
 static void mount(const char *type, const char *where)
 {
 	require(system_call(SYS_MOUNT, type, where, type, 0L, NULL));
-}
-
-static uint64_t uptime_milliseconds(void)
-{
-	int64_t time[2];
-
-	require(system_call(SYS_CLOCK_GETTIME, (long)CLOCK_BOOT, time));
-	return (uint64_t)(time[0] * 1000 + time[1] / 1000000);
 }
 
 static void open_report_device(void)
