@@ -140,12 +140,44 @@ void access_faults(struct space *space, const struct access *access, unsigned pe
 	subject_abandon(space);
 }
 
+static void touch(struct space *space, const struct access *access, void *host,
+		  enum addrspace_permission permission, bool allowed)
+{
+	uint64_t in_word = access->gpa % sizeof(uint64_t);
+	void *word = (uint8_t *)host - in_word;
+	uint64_t before = allowed ? load(word, sizeof(before)) : 0;
+	uint64_t value = permission == W ? ~before : 0;
+	bool through = space->facts.touch(access->gpa - in_word, permission, &value);
+
+	check_equal("the hypervisor's own access goes through", allowed, through);
+	if (!allowed || !through)
+		return;
+	check_equal("what that gets or leaves", value, load(word, sizeof(value)));
+	memcpy(word, &before, sizeof(before));
+}
+
+void access_check_touch(struct space *space, const struct access *access, void *host,
+			unsigned permissions)
+{
+	unsigned needs = access_needs(access->kind);
+
+	if (!space->facts.touch)
+		return;
+	check_at(access->gpa, access_name(access->kind));
+	if (needs & R)
+		touch(space, access, host, R, permissions & R);
+	if (needs & W)
+		touch(space, access, host, W, permissions & W);
+}
+
 void access_is_as_predicted(struct space *space, const struct access *access, void *host,
 			    unsigned permissions)
 {
 	unsigned needs = access_needs(access->kind);
 	bool allowed = !(needs & ~permissions);
 
+	/* First: what is "already resolved" may invalidate. */
+	access_check_touch(space, access, host, permissions);
 	check_at(access->gpa, access_name(access->kind));
 	check_named("the library's outcome",
 		    allowed ? ADDRSPACE_FAULT_ALREADY_RESOLVED : ADDRSPACE_FAULT_DENIED,
@@ -155,4 +187,6 @@ void access_is_as_predicted(struct space *space, const struct access *access, vo
 		access_goes_through(space, access, host);
 	else
 		access_faults(space, access, permissions);
+	/* Again: the entry may have dropped what the next change must. */
+	access_check_touch(space, access, host, permissions);
 }

@@ -29,7 +29,10 @@ unsigned access_needs(enum access_kind kind);
 void access_goes_through(struct space *space, const struct access *access, void *host);
 /** The guest does it, and must fault; the leaf has these permissions. It is abandoned. */
 void access_faults(struct space *space, const struct access *access, unsigned permissions);
-/** One of the two, by the permissions; before, what the library says of it must be the same. */
+/** The same without the guest, where the hypervisor can. */
+void access_check_touch(struct space *space, const struct access *access, void *host,
+			unsigned permissions);
+/** All of this, by the permissions; what the library says of it must be the same. */
 void access_is_as_predicted(struct space *space, const struct access *access, void *host,
 			    unsigned permissions);
 /** The fault is the one that the access must cause. */

@@ -17,6 +17,12 @@ struct format_facts {
 	uint8_t nameable_bits;
 	/** The CPU tells a permission from an absent entry. */
 	bool tells_cause;
+	/**
+	 * Loads or stores 8 bytes at a guest-physical address as the guest would with its own translation
+	 * off, on this CPU and without entering the guest: what the TLB has kept shows, even where each
+	 * entry flushes it. False if it faults. NULL where the hypervisor cannot.
+	 */
+	bool (*touch)(uint64_t gpa, enum addrspace_permission access, uint64_t *value);
 };
 
 #define PERMISSION_SET(permissions) (1u << (permissions))

@@ -58,6 +58,16 @@ static void check_accesses(struct space *space, const struct cell *cell)
 	}
 }
 
+/** Nothing of the cell is left, not even in a TLB. */
+static void check_gone(struct space *space, const struct cell *cell)
+{
+	for (unsigned kind = 0; kind < ACCESS_KINDS; kind++) {
+		struct access access = {.kind = kind, .gpa = cell->gpa};
+
+		access_check_touch(space, &access, host_pointer(cell->hpa), 0);
+	}
+}
+
 static void check_walk(struct space *space, const struct cell *cell)
 {
 	struct addrspace_translation translation = {0};
@@ -102,6 +112,8 @@ static void check_cell(struct space *space, const struct cell *cell)
 	space_new_invalidations(space);
 	tables = frame_pool_counts().of_kind[ADDRSPACE_FRAME_TABLE];
 	space_unmap(space, cell->gpa, cell->size);
+	check_gone(space, cell);
+	check_at(cell->gpa, "map and unmap");
 	tables -= frame_pool_counts().of_kind[ADDRSPACE_FRAME_TABLE];
 	/* A leaf that allows nothing is in no TLB, but the tables that led to it may be. */
 	check_equal("invalidations by unmap", cell->permissions || tables,

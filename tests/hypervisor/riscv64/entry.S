@@ -111,14 +111,15 @@ guest_trap:
 	addi	sp, sp, 112
 	ret
 
-/* a0: guest-virtual address, a1: where the value goes. Returns 0, or the scause of the trap that the
- * load took in place of a value. The guest's registers of its last exit are saved already. */
-	.macro load_as_guest function3, source
+/* a0: guest-virtual address, a1: the value's place. Returns 0, or the scause of the trap that the access
+ * took. The guest's registers of its last exit are saved already. */
+	.macro access_as_guest instruction:vararg
 	la	t0, 1f
 	csrrw	t0, stvec, t0
-	.insn	r 0x73, 4, \function3, a0, a0, \source
+	ld	t1, 0(a1)
+	\instruction
 	csrw	stvec, t0
-	sd	a0, 0(a1)
+	sd	t1, 0(a1)
 	li	a0, 0
 	ret
 	.balign 4
@@ -130,12 +131,17 @@ guest_trap:
 /* HLV.D */
 	.global guest_load_word
 guest_load_word:
-	load_as_guest 0x36, x0
+	access_as_guest .insn r 0x73, 4, 0x36, t1, a0, x0
+
+/* HSV.D */
+	.global guest_store_word
+guest_store_word:
+	access_as_guest .insn r 0x73, 4, 0x37, x0, a0, t1
 
 /* HLVX.HU: needs permission to execute */
 	.global guest_load_code
 guest_load_code:
-	load_as_guest 0x32, x3
+	access_as_guest .insn r 0x73, 4, 0x32, t1, a0, x3
 
 	.balign 4
 own_trap:

@@ -48,9 +48,10 @@ _Static_assert(offsetof(struct vcpu, host_tp) == VCPU_HOST_TP, "entry.S");
 /** Enters the guest and returns when it exits: scause and its companions are in vcpu. */
 void vcpu_enter(struct vcpu *vcpu);
 
-/** Loads 8 bytes (HLV.D), or 2 bytes of code (HLVX.HU), at a guest-virtual address as the guest would
- * in VS mode. Returns 0, or the scause of the trap that this took. */
+/** Loads or stores 8 bytes (HLV.D, HSV.D), or loads 2 bytes of code (HLVX.HU), at a guest-virtual address
+ * as the guest would in VS mode. Returns 0, or the scause of the trap that this took. */
 uint64_t guest_load_word(uint64_t va, uint64_t *value);
+uint64_t guest_store_word(uint64_t va, uint64_t *value);
 uint64_t guest_load_code(uint64_t va, uint64_t *value);
 
 #endif

@@ -3,6 +3,24 @@
  * extension's "Guest Physical Address Translation"). */
 #include "format_facts.h"
 
+#include "registers.h"
+#include "vcpu.h"
+
+/* Without fences: from and to Bare a new vsatp takes effect at once (RISC-V Privileged, satp), and they
+ * would hide what the G-stage's fences have left behind. HLVX is no part of it: QEMU 7.2 checks it as a
+ * load. */
+static bool touch(uint64_t gpa, enum addrspace_permission access, uint64_t *value)
+{
+	uint64_t vsatp = read_csr(CSR_VSATP);
+	uint64_t trap;
+
+	write_csr(CSR_VSATP, 0);
+	trap = access == ADDRSPACE_WRITE ? guest_store_word(gpa, value)
+					 : guest_load_word(gpa, value);
+	write_csr(CSR_VSATP, vsatp);
+	return !trap;
+}
+
 struct format_facts format_facts(const struct addrspace_config *config)
 {
 	bool svpbmt = config->cpu.features & ADDRSPACE_CPU_SVPBMT;
@@ -17,5 +35,6 @@ struct format_facts format_facts(const struct addrspace_config *config)
 		/* A page number of 44 bits in the guest's own entries. */
 		.nameable_bits = 56,
 		.tells_cause = false,
+		.touch = touch,
 	};
 }
