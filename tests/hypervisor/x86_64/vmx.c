@@ -11,7 +11,8 @@
 #include "virtualization.h"
 
 #define CPUID_ADDRESS_WIDTHS 0x80000008
-#define RFLAGS_ALWAYS        0x2
+#define RFLAGS_ALWAYS        0x002
+#define RFLAGS_IF            0x200
 #define DR7_ALWAYS           0x400
 #define CR4_VMXE             0x2000
 #define TASK_LIMIT           0x67
@@ -117,7 +118,8 @@ static void reset_segments(void)
 	}
 }
 
-/* VMX needs CR4.VMXE, which the guest neither sees nor may clear; CR0.NE it keeps set itself. */
+/* VMX needs CR4.VMXE, which the guest neither sees nor may clear; CR0.NE it keeps set itself. Interrupts exit
+ * whatever RFLAGS.IF says; but when it goes from 0 in the host to 0 in the guest, Bochs keeps them masked. */
 static void reset(struct vcpu *vcpu)
 {
 	static const struct {
@@ -128,7 +130,7 @@ static void reset(struct vcpu *vcpu)
 		{VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE},
 		{VMCS_CR4_MASK, CR4_VMXE},
 		{VMCS_GUEST_EFER, EFER_LME | EFER_LMA | EFER_NXE},
-		{VMCS_GUEST_RFLAGS, RFLAGS_ALWAYS},
+		{VMCS_GUEST_RFLAGS, RFLAGS_ALWAYS | RFLAGS_IF},
 		{VMCS_GUEST_DR7, DR7_ALWAYS},
 		{VMCS_GUEST_GDTR_BASE, 0},
 		{VMCS_GUEST_GDTR_LIMIT, 0},
