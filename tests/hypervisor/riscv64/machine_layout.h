@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* QEMU's virt machine with 2 GiB of RAM at 0x80000000: OpenSBI at its start, the devicetree in its
- * first GiB's last 16 MiB. */
+/* QEMU's virt machine with RAM from 0x80000000 on: OpenSBI at its start, the devicetree in the last
+ * 16 MiB of the first GiB or, with newer emulators, of all RAM, which ends above the guest's block. */
 #ifndef HYPERVISOR_MACHINE_LAYOUT_H
 #define HYPERVISOR_MACHINE_LAYOUT_H
 
