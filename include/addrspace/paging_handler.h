@@ -32,7 +32,8 @@ enum addrspace_frame_contents {
 	ADDRSPACE_FRAME_DIRTY = 0,  /**< Anything: the library zeroes it. */
 	ADDRSPACE_FRAME_ZEROED = 1, /**< Zeroes: the library does not touch it. */
 	ADDRSPACE_FRAME_VALID =
-		2, /**< Guest data only: this page's contents (it had been evicted); not zeroed. */
+		2, /**< Guest data only: this page's contents (it had been evicted); not zeroed.
+			Faults of two CPUs may ask for one page at once: both need them. */
 };
 
 struct addrspace_frame {

@@ -7,6 +7,7 @@
 #include "spin.h"
 
 static uint8_t swap_space[SWAP_SLOTS][ADDRSPACE_PAGE_SIZE] __attribute__((aligned(8)));
+static struct spin_lock swap_lock;
 
 static void *memory_at(uint64_t hpa)
 {
@@ -15,26 +16,36 @@ static void *memory_at(uint64_t hpa)
 
 void vm_memory_swap_out(struct vm_memory *memory, uint64_t gpa, uint64_t hpa)
 {
-	for (unsigned i = 0; i < SWAP_SLOTS; i++) {
-		if (memory->swapped[i].used)
-			continue;
-		memory->swapped[i] = (struct swapped_page){.used = true, .gpa = gpa};
-		memcpy(swap_space[i], memory_at(hpa), ADDRSPACE_PAGE_SIZE);
-		return;
-	}
-	fail("no swap slot is free for 0x%lx", gpa);
+	unsigned i = 0;
+
+	spin_lock(&swap_lock);
+	while (i < SWAP_SLOTS && memory->swapped[i].used)
+		i++;
+	if (i == SWAP_SLOTS)
+		fail("no swap slot is free for 0x%lx", gpa);
+	memory->swapped[i] = (struct swapped_page){.used = true, .gpa = gpa};
+	memcpy(swap_space[i], memory_at(hpa), ADDRSPACE_PAGE_SIZE);
+	spin_unlock(&swap_lock);
 }
 
 static bool swap_in(struct vm_memory *memory, uint64_t gpa, uint64_t hpa)
 {
-	for (unsigned i = 0; i < SWAP_SLOTS; i++) {
-		if (!memory->swapped[i].used || memory->swapped[i].gpa != gpa)
-			continue;
+	unsigned i = 0;
+
+	spin_lock(&swap_lock);
+	while (i < SWAP_SLOTS && !(memory->swapped[i].used && memory->swapped[i].gpa == gpa))
+		i++;
+	if (i < SWAP_SLOTS) {
 		memcpy(memory_at(hpa), swap_space[i], ADDRSPACE_PAGE_SIZE);
 		memory->swapped[i].used = false;
-		return true;
 	}
-	return false;
+	spin_unlock(&swap_lock);
+	return i < SWAP_SLOTS;
+}
+
+static bool is_kept(struct vm_memory *memory, const struct addrspace_frame_request *request)
+{
+	return request->kind == ADDRSPACE_FRAME_GUEST && memory->keep_freed;
 }
 
 static bool allocate(void *ctx, const struct addrspace_frame_request *request,
@@ -47,15 +58,21 @@ static bool allocate(void *ctx, const struct addrspace_frame_request *request,
 		return false;
 	if (!frame_pool_take(request, &frame->hpa))
 		return false;
-	frame->contents = guest && swap_in(memory, request->gpa, frame->hpa)
-				  ? ADDRSPACE_FRAME_VALID
-				  : ADDRSPACE_FRAME_DIRTY;
+	if (guest && swap_in(memory, request->gpa, frame->hpa))
+		frame->contents = ADDRSPACE_FRAME_VALID;
+	else if (guest && memory->sabotage.not_zeroed)
+		frame->contents = ADDRSPACE_FRAME_ZEROED;
 	return true;
 }
 
 static void release(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa)
 {
-	(void)ctx;
+	struct vm_memory *memory = ctx;
+
+	for (uint64_t offset = 0;
+	     is_kept(memory, request) && offset < ADDRSPACE_PAGE_SIZE << request->order;
+	     offset += ADDRSPACE_PAGE_SIZE)
+		vm_memory_swap_out(memory, request->gpa + offset, hpa + offset);
 	frame_pool_give(request, hpa);
 }
 
@@ -68,11 +85,19 @@ static void prepare_frame(void *ctx, uint64_t hpa, uint64_t size)
 static void invalidate(void *ctx, const struct addrspace_invalidation *invalidation)
 {
 	struct vm_memory *memory = ctx;
+	struct addrspace_invalidation wanted = *invalidation;
 
-	if (invalidation->scope == ADDRSPACE_ALL_CPUS && memory->lock != -1)
-		fail("an invalidation of 0x%lx without the exclusive lock", invalidation->gpa);
-	__atomic_fetch_add(&memory->invalidations, 1, __ATOMIC_RELAXED);
-	machine_invalidate(memory->as, invalidation);
+	if (wanted.scope == ADDRSPACE_ALL_CPUS) {
+		if (memory->lock != -1)
+			fail("an invalidation of 0x%lx without the exclusive lock", wanted.gpa);
+		memory->invalidations++;
+		memory->last = wanted;
+	}
+	if (memory->sabotage.no_invalidation)
+		return;
+	if (memory->sabotage.this_cpu_only)
+		wanted.scope = ADDRSPACE_THIS_CPU;
+	machine_invalidate(memory->as, &wanted);
 }
 
 static void lock_shared(void *ctx)

@@ -8,19 +8,29 @@
 
 #include "frame_pool.h"
 
-#define SWAP_SLOTS 2
+#define SWAP_SLOTS 64
 
 struct swapped_page {
 	bool used;
 	uint64_t gpa;
 };
 
+/** What a bad embedder would do: for tests of the tests. */
+struct vm_sabotage {
+	bool no_invalidation;
+	bool this_cpu_only; /* the other CPUs' part of an invalidation is left out */
+	bool not_zeroed;    /* guest frames are said to come zeroed, and are not */
+};
+
 struct vm_memory {
 	const struct addrspace *as; /* set once it is initialised */
 	uint64_t charged[FRAME_KINDS];
-	uint64_t invalidations;
-	bool no_guest_frames; /* allocate refuses guest data */
-	int lock;             /* -1 exclusive, else the number of readers */
+	uint64_t invalidations;             /* of all CPUs; those of a fault are not counted */
+	struct addrspace_invalidation last; /* of all CPUs */
+	bool no_guest_frames;               /* allocate refuses guest data */
+	bool keep_freed;                    /* guest frames that are freed are swapped out */
+	struct vm_sabotage sabotage;
+	int lock; /* -1 exclusive, else the number of readers */
 	struct swapped_page swapped[SWAP_SLOTS];
 };
 

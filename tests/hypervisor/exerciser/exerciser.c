@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The exerciser: a guest that accesses what it is told to, and a hypervisor that holds what hardware
  * does against what the library predicts, in every layout of the guest-physical space. */
+#include "changes.h"
 #include "check.h"
+#include "dirty.h"
+#include "faults.h"
 #include "machine.h"
 #include "matrix.h"
 #include "print.h"
@@ -13,13 +16,14 @@ struct theme {
 };
 
 static const struct theme themes[] = {
-	{"matrix", matrix_run},
-	{"kinds", kinds_run},
+	{"matrix", matrix_run}, {"kinds", kinds_run},     {"faults", faults_run},
+	{"walks", walks_run},   {"changes", changes_run}, {"dirty", dirty_run},
 };
 
 static void run_theme(const struct theme *theme, struct space *space)
 {
 	check_theme(theme->name);
+	space_new_invalidations(space);
 	theme->run(space);
 	check_report();
 }

@@ -15,6 +15,8 @@ struct format_facts {
 	/** Width of the guest-physical addresses that a guest's own translation can come to: the rest
 	 * never reaches nested paging. */
 	uint8_t nameable_bits;
+	/** The CPU's accesses to the guest's page tables count as writes. */
+	bool walks_write;
 	/** The CPU tells a permission from an absent entry. */
 	bool tells_cause;
 	/**

@@ -108,8 +108,6 @@ static void check_cell(struct space *space, const struct cell *cell)
 	check_walk(space, cell);
 	check_accesses(space, cell);
 	check_at(cell->gpa, "map and unmap");
-	/* Where a CPU may keep absent entries, a fault that is "already resolved" invalidates too. */
-	space_new_invalidations(space);
 	tables = frame_pool_counts().of_kind[ADDRSPACE_FRAME_TABLE];
 	space_unmap(space, cell->gpa, cell->size);
 	check_gone(space, cell);

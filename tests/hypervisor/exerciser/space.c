@@ -51,6 +51,24 @@ void space_unmap(struct space *space, uint64_t gpa, uint64_t size)
 	space_check_ok("unmap", addrspace_unmap(&space->as, gpa, size));
 }
 
+void space_protect(struct space *space, uint64_t gpa, uint64_t size, unsigned permissions)
+{
+	space_check_ok("protect", addrspace_protect(&space->as, gpa, size, permissions));
+}
+
+void space_discard(struct space *space, uint64_t gpa, uint64_t size)
+{
+	space_check_ok("discard", addrspace_discard(&space->as, gpa, size));
+}
+
+void space_check_fault(struct space *space, const struct addrspace_fault_info *fault,
+		       enum addrspace_fault outcome)
+{
+	check_named("outcome of the fault", outcome,
+		    addrspace_handle_fault(&space->as, fault->gpa, fault->access, NULL),
+		    addrspace_fault_name);
+}
+
 /* ---- the books ---- */
 
 struct addrspace_statistics space_audit(struct space *space)
@@ -100,11 +118,15 @@ bool space_has_leaf(const struct space *space, uint64_t size)
 	}
 }
 
-uint64_t space_tables_to(const struct space *space, uint64_t leaf_size)
+uint64_t space_tables_to(const struct space *space, uint64_t gpa, uint64_t leaf_size)
 {
-	uint64_t own = leaf_size == SIZE_1G ? 2 : leaf_size == SIZE_2M ? 1 : 0;
+	unsigned leaf_level = leaf_size == SIZE_1G ? 2 : leaf_size == SIZE_2M ? 1 : 0;
+	uint64_t tables = 0;
 
-	return space->config.levels - 1 - own;
+	/* A table of a level spans one entry of the level above. */
+	for (unsigned level = leaf_level; level + 1 < space->config.levels; level++)
+		tables += (gpa ^ GUEST_IMAGE) >> (12 + 9 * (level + 1)) != 0;
+	return tables;
 }
 
 uint64_t space_place(const struct space *space, unsigned place)

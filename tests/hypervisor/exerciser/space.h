@@ -52,8 +52,13 @@ void space_map_linear(struct space *space, uint64_t gpa, uint64_t size, uint64_t
 void space_map_alloc(struct space *space, uint64_t gpa, uint64_t size, unsigned permissions,
 		     unsigned flags);
 void space_unmap(struct space *space, uint64_t gpa, uint64_t size);
+void space_protect(struct space *space, uint64_t gpa, uint64_t size, unsigned permissions);
+void space_discard(struct space *space, uint64_t gpa, uint64_t size);
 void space_check_ok(const char *call, int error);
 
+/** The handler is asked for the outcome of the fault, which must be this one. */
+void space_check_fault(struct space *space, const struct addrspace_fault_info *fault,
+		       enum addrspace_fault outcome);
 /** The host's view of a guest-physical address that has a frame. */
 void *space_host(struct space *space, uint64_t gpa);
 void *host_pointer(uint64_t hpa);
@@ -61,8 +66,8 @@ void *host_pointer(uint64_t hpa);
 uint64_t space_new_invalidations(struct space *space);
 
 bool space_has_leaf(const struct space *space, uint64_t size);
-/** Tables below the root on the way to one leaf of the size: its own, if nothing else shares them. */
-uint64_t space_tables_to(const struct space *space, uint64_t leaf_size);
+/** Tables that a leaf needs, but for those that the guest's image has on its way too. */
+uint64_t space_tables_to(const struct space *space, uint64_t gpa, uint64_t leaf_size);
 
 /** Low, middle and highest: the first address of a GiB that the machine gets right. The guest's own
  * GiB is none of them. */
