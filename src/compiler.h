@@ -9,7 +9,9 @@
 #else
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #endif
-#define NEVER_INLINE __attribute__((noinline))
-#define RARELY       __attribute__((noinline, cold)) /* small rather than fast */
+/* Optional hooks are mostly absent: the path without them comes first. */
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define NEVER_INLINE        __attribute__((noinline))
+#define RARELY              __attribute__((noinline, cold)) /* small rather than fast */
 
 #endif

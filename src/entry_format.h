@@ -38,7 +38,9 @@ struct entry_format {
 	 * is linked.
 	 */
 	uint64_t owned;
-	uint64_t table;          /* a live non-leaf entry, without its address */
+	uint64_t table; /* a live non-leaf entry, without its address */
+	/* Above level 0 an entry is a live table if these bits of it are those of `table`. */
+	uint64_t table_mask;
 	bool break_before_split; /* a live leaf must be broken and invalidated before a table takes
 				    its place */
 

@@ -4,6 +4,8 @@
 
 #include <addrspace/addrspace.h>
 
+#include "compiler.h"
+
 static inline void lock_shared(const struct addrspace *as)
 {
 	if (as->handler->lock_shared)

@@ -81,8 +81,18 @@ enum page_table_leaf {
 	PAGE_TABLE_ALLOWS,
 };
 
-/** install: another CPU was faster. Distinct from 0 and from errors. */
-#define PAGE_TABLE_LOST 1
+/** install: another CPU was faster: walk again. Distinct from fault outcomes and errors. */
+#define PAGE_TABLE_LOST 100
+
+/** The calls for one address, for a number of levels: see walk_fault.h. */
+struct addrspace_walker {
+	/** Descends and judges the access. */
+	enum page_table_leaf (*find)(const struct addrspace *as, uint64_t gpa, unsigned access,
+				     struct page_table_position *position);
+	/** False: no accessible leaf. */
+	bool (*translate)(const struct addrspace *as, uint64_t gpa,
+			  struct addrspace_translation *translation);
+};
 
 struct addrspace_format {
 	const char *name;
@@ -128,17 +138,14 @@ struct addrspace_format {
 	/** Pass two of a removal: empties the dead entries and frees what they name. */
 	void (*release)(struct addrspace *as, struct page_table_change *change);
 
-	/** Descends for one address and judges the access. */
-	enum page_table_leaf (*find)(const struct addrspace *as, uint64_t gpa, unsigned access,
-				     struct page_table_position *position);
-	/** Allocates a frame for the page and links it at an absent position: 0, an error, or
-	 * PAGE_TABLE_LOST. */
-	int (*install)(struct addrspace *as, const struct page_table_position *position,
-		       const struct page_table_fill *fill);
+	/** With the direct map the walker at the number of levels, without it the one at 0. */
+	const struct addrspace_walker *walkers[PAGE_TABLE_MAX_LEVELS + 1];
 
-	/** False: no accessible leaf. */
-	bool (*translate)(const struct addrspace *as, uint64_t gpa,
-			  struct addrspace_translation *translation);
+	/** Allocates a frame for the region's page and links it at an absent position:
+	 * ADDRSPACE_FAULT_RESOLVED, an error, or PAGE_TABLE_LOST. */
+	int (*install)(struct addrspace *as, const struct page_table_position *position,
+		       const struct addrspace_region *region, uint64_t gpa);
+
 	/** The one leaf at gpa, also one without permissions; false if there is none. */
 	bool (*leaf)(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf);
 	/** Of what lies below end. */

@@ -15,38 +15,29 @@ int addrspace_walk(struct addrspace *as, uint64_t gpa, struct addrspace_translat
 	if (gpa >= as->gpa_limit)
 		return ADDRSPACE_ERANGE;
 	lock_shared(as);
-	found = as->format->translate(as, gpa, translation);
+	found = as->walker->translate(as, gpa, translation);
 	unlock_shared(as);
 	return found ? 0 : ADDRSPACE_ENOENT;
-}
-
-/** Bytes from gpa on that lie in both its leaf and its region. */
-static uint64_t bytes_remaining(uint64_t gpa, uint64_t leaf_size,
-				const struct addrspace_region *region)
-{
-	uint64_t in_leaf = leaf_size - (gpa & (leaf_size - 1));
-	uint64_t in_region = region->size - (gpa - region->gpa);
-
-	return in_leaf < in_region ? in_leaf : in_region;
 }
 
 int addrspace_translate(struct addrspace *as, uint64_t gpa,
 			struct addrspace_translation *translation)
 {
-	struct addrspace_region region;
-	bool found;
+	uint64_t end = 0;
+	uint64_t in_leaf;
 
 	if (!as || !translation)
 		return ADDRSPACE_EINVAL;
 	if (gpa >= as->gpa_limit)
 		return ADDRSPACE_ERANGE;
 	lock_shared(as);
-	found = as->format->translate(as, gpa, translation) &&
-		addrspace_region_set_find(as, gpa, &region);
+	if (as->walker->translate(as, gpa, translation))
+		end = addrspace_region_set_end(as, gpa);
 	unlock_shared(as);
-	if (!found)
+	if (!end)
 		return ADDRSPACE_ENOENT;
-	translation->remaining = bytes_remaining(gpa, translation->leaf_size, &region);
+	in_leaf = translation->leaf_size - (gpa & (translation->leaf_size - 1));
+	translation->remaining = end - gpa < in_leaf ? end - gpa : in_leaf;
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 #define NODE_SAMPLES       15u
 #define SAMPLE_STRIDE      8u
 #define NODE_MERGE_RECORDS (NODE_RECORDS * 3 / 4)
+#define FEW                4u
 #define START_UNUSED       UINT64_MAX
 /** No space of any format is larger. */
 #define GPA_END_LARGEST (UINT64_C(1) << 59)
@@ -156,8 +157,16 @@ static uint64_t record_end(const union record *record, unsigned level)
 	return level ? record->inner.end : leaf_end(&record->leaf);
 }
 
-/** How many of the node's records start below key. */
-static inline unsigned rank(const struct region_node *node, uint64_t key)
+/** Of at most FEW records. */
+static inline unsigned rank_few(const struct region_node *node, uint64_t key)
+{
+	const union record *record = node->records;
+
+	return (unsigned)(record[0].start < key) + (record[1].start < key) +
+	       (record[2].start < key) + (record[3].start < key);
+}
+
+static inline unsigned rank_many(const struct region_node *node, uint64_t key)
 {
 	const uint64_t *samples = node->samples;
 	unsigned group = 0;
@@ -177,6 +186,13 @@ static inline unsigned rank(const struct region_node *node, uint64_t key)
 		below += (unsigned)(record[0].start < key) + (record[1].start < key) +
 			 (record[2].start < key) + (record[3].start < key);
 	return first + below;
+}
+
+/** How many of the node's records start below key. A set of a few regions, which is all that many
+ * guests have, is spared the samples. */
+static inline unsigned rank(const struct region_node *node, uint64_t key)
+{
+	return node->count <= FEW ? rank_few(node, key) : rank_many(node, key);
 }
 
 static struct region_node *child_of(const struct addrspace *as, const struct region_node *node,
@@ -981,30 +997,57 @@ void addrspace_region_set_clear(struct addrspace *as)
 
 /* Questions. */
 
-bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
-			       struct addrspace_region *region)
+/** The record of the region that contains gpa, or NULL. Compiled for the direct map by itself: without
+ * a call it needs no registers saved. */
+ALWAYS_INLINE const struct leaf_record *search(const struct addrspace *as, uint64_t gpa,
+					       bool direct)
 {
 	uint64_t hpa = as->region_root;
 
 	for (unsigned level = as->region_depth; level--;) {
-		const struct region_node *node = frame_pointer(as, hpa);
+		const struct region_node *node =
+			direct ? direct_pointer(as, hpa) : frame_pointer(as, hpa);
 		/* At the last address of all, the key wraps to 0: nothing is below it. */
 		unsigned below = rank(node, gpa + 1);
 		const union record *record;
 
 		if (!below)
-			return false;
+			return NULL;
 		record = &node->records[below - 1];
+		if (!level)
+			return leaf_end(&record->leaf) > gpa ? &record->leaf : NULL;
 		hpa = record->inner.child_hpa;
-		if (level)
-			continue;
-		if (leaf_end(&record->leaf) <= gpa)
-			return false;
-		if (region)
-			unpack(&record->leaf, region);
-		return true;
 	}
-	return false;
+	return NULL;
+}
+
+static NEVER_INLINE const struct leaf_record *search_by_callback(const struct addrspace *as,
+								 uint64_t gpa)
+{
+	return search(as, gpa, false);
+}
+
+static inline const struct leaf_record *find_record(const struct addrspace *as, uint64_t gpa)
+{
+	return as->handler->physical_to_virtual ? search_by_callback(as, gpa)
+						: search(as, gpa, true);
+}
+
+bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
+			       struct addrspace_region *region)
+{
+	const struct leaf_record *record = find_record(as, gpa);
+
+	if (record && region)
+		unpack(record, region);
+	return record != NULL;
+}
+
+uint64_t addrspace_region_set_end(const struct addrspace *as, uint64_t gpa)
+{
+	const struct leaf_record *record = find_record(as, gpa);
+
+	return record ? leaf_end(record) : 0;
 }
 
 bool addrspace_region_set_next(const struct addrspace *as, uint64_t gpa,

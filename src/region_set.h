@@ -34,6 +34,8 @@ struct region_edit addrspace_region_edit_lazy(void);
 /** Copies the region that contains gpa; false if there is none. region may be NULL. */
 bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
 			       struct addrspace_region *region);
+/** Where the region that contains gpa ends; 0 if there is none. */
+uint64_t addrspace_region_set_end(const struct addrspace *as, uint64_t gpa);
 /** Copies the first region that ends above gpa; false if there is none. region may be NULL. */
 bool addrspace_region_set_next(const struct addrspace *as, uint64_t gpa,
 			       struct addrspace_region *region);

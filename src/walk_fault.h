@@ -5,9 +5,68 @@
 
 #include "walk_map.h"
 
-/** Descends to the entry that decides about gpa: a leaf, or the empty slot where the path ends. */
-ALWAYS_INLINE uint64_t walk_to_leaf(const struct addrspace *as, uint64_t gpa,
-				    struct page_table_position *position)
+/*
+ * A descent for one address is compiled once for each number of levels with the direct map, so that
+ * every shift is an immediate and every level has an exit of its own; and once for all the rest.
+ */
+#define WALK_ANY_LEVELS 0u
+
+/** Of an entry above level 0: one mask and one comparison. */
+ALWAYS_INLINE bool is_live_table(uint64_t entry)
+{
+	return (entry & ENTRY_FORMAT.table_mask) == (ENTRY_FORMAT.table & ENTRY_FORMAT.table_mask);
+}
+
+/** One level of walk_to_leaf(): goes on below a live table, ends at anything else. */
+#define WALK_LEVEL(n)                                                                              \
+	entry = entry_read(slot);                                                                  \
+	if (!is_live_table(entry)) {                                                               \
+		position->slot = slot;                                                             \
+		position->parent = parent;                                                         \
+		position->level = (n);                                                             \
+		return entry;                                                                      \
+	}                                                                                          \
+	parent = slot;                                                                             \
+	slot = walk_direct_slot(as, entry, gpa, (n)-1u)
+
+ALWAYS_INLINE uint64_t *walk_direct_slot(const struct addrspace *as, uint64_t entry, uint64_t gpa,
+					 unsigned level)
+{
+	uint64_t hpa = ENTRY_FORMAT.table_address(entry);
+	uint64_t index = gpa >> (PAGE_SHIFT + PAGE_TABLE_INDEX_BITS * level) & 511;
+
+	return (uint64_t *)direct_pointer(as, hpa) + index;
+}
+
+ALWAYS_INLINE uint64_t walk_direct(const struct addrspace *as, uint64_t gpa, unsigned levels,
+				   struct page_table_position *position)
+{
+	uint64_t *slot = (uint64_t *)direct_pointer(as, as->root_hpa) +
+			 (gpa >> (PAGE_SHIFT + PAGE_TABLE_INDEX_BITS * (levels - 1)));
+	uint64_t *parent = NULL;
+	uint64_t entry;
+
+	switch (levels) {
+	case 5:
+		WALK_LEVEL(4);
+		/* fall through */
+	case 4:
+		WALK_LEVEL(3);
+		/* fall through */
+	case 3:
+		WALK_LEVEL(2);
+		/* fall through */
+	default:
+		WALK_LEVEL(1);
+	}
+	position->slot = slot;
+	position->parent = parent;
+	position->level = 0;
+	return entry_read(slot);
+}
+
+static uint64_t walk_any(const struct addrspace *as, uint64_t gpa,
+			 struct page_table_position *position)
 {
 	uint64_t *table = frame_pointer(as, as->root_hpa);
 	unsigned level = root_level(as);
@@ -17,7 +76,7 @@ ALWAYS_INLINE uint64_t walk_to_leaf(const struct addrspace *as, uint64_t gpa,
 		uint64_t *slot = &table[slot_index(as, gpa, level)];
 		uint64_t entry = entry_read(slot);
 
-		if (!(entry & ENTRY_FORMAT.present) || !ENTRY_FORMAT.is_table(entry, level)) {
+		if (level == 0 || !is_live_table(entry)) {
 			position->slot = slot;
 			position->level = level;
 			return entry;
@@ -28,16 +87,23 @@ ALWAYS_INLINE uint64_t walk_to_leaf(const struct addrspace *as, uint64_t gpa,
 	}
 }
 
-static enum page_table_leaf walk_find(const struct addrspace *as, uint64_t gpa, unsigned access,
-				      struct page_table_position *position)
+/** Descends to the entry that decides about gpa: a leaf, or the empty slot where the path ends. */
+ALWAYS_INLINE uint64_t walk_to_leaf(const struct addrspace *as, uint64_t gpa, unsigned levels,
+				    struct page_table_position *position)
 {
-	uint64_t entry = walk_to_leaf(as, gpa, position);
+	return levels == WALK_ANY_LEVELS ? walk_any(as, gpa, position)
+					 : walk_direct(as, gpa, levels, position);
+}
 
-	if (!entry)
-		return PAGE_TABLE_ABSENT;
+ALWAYS_INLINE enum page_table_leaf walk_find(const struct addrspace *as, uint64_t gpa,
+					     unsigned access, unsigned levels,
+					     struct page_table_position *position)
+{
+	uint64_t entry = walk_to_leaf(as, gpa, levels, position);
+
 	if (entry & ENTRY_FORMAT.present && !(access & ~ENTRY_FORMAT.permissions(entry)))
 		return PAGE_TABLE_ALLOWS;
-	return PAGE_TABLE_REFUSES;
+	return entry ? PAGE_TABLE_REFUSES : PAGE_TABLE_ABSENT;
 }
 
 /** Puts a new private table above *entry, which becomes the entry that names it. */
@@ -58,41 +124,62 @@ static int install_table(struct addrspace *as, unsigned level, uint64_t gpa, uin
 	return 0;
 }
 
-/** The frame and the tables between it and the position, all private; on failure nothing is left.
- */
-static int install_build(struct addrspace *as, const struct page_table_position *position,
-			 const struct page_table_fill *fill, uint64_t *entry)
+/** Frees an entry of a slot at level that was built for the page and not published. */
+static RARELY void install_undo(struct addrspace *as, const struct addrspace_region *region,
+				uint64_t gpa, uint64_t entry, unsigned level)
 {
-	uint64_t hpa;
-	int error = addrspace_frame_charge(as, ADDRSPACE_FRAME_GUEST, 1);
+	struct walk_owner owner = {.region = *region};
 
-	if (error)
-		return error;
-	error = allocate_guest_frame(as, fill, fill->gpa, &hpa);
-	if (error) {
-		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, 1);
-		return error;
-	}
-	*entry = ENTRY_FORMAT.leaf(space_traits(as), 0, fill->permissions, fill->memory_type) |
-		 ENTRY_FORMAT.owned | ENTRY_FORMAT.address_bits(hpa);
-	for (unsigned level = 0; level < position->level; level++) {
-		error = install_table(as, level, fill->gpa, entry);
+	free_entry(as, entry, level, gpa, &owner);
+}
+
+/** The tables from the leaf in *entry up to a slot at level, all private; on failure nothing is left
+ * of them, nor of the leaf. */
+static NEVER_INLINE int install_tables(struct addrspace *as, const struct addrspace_region *region,
+				       uint64_t gpa, unsigned level, uint64_t *entry)
+{
+	for (unsigned below = 0; below < level; below++) {
+		int error = install_table(as, below, gpa, entry);
+
 		if (error) {
-			build_undo(as, fill, *entry, level);
+			install_undo(as, region, gpa, *entry, below);
 			return error;
 		}
 	}
 	return 0;
 }
 
+/** A frame and its leaf; on failure nothing is left. */
+static inline int install_leaf(struct addrspace *as, const struct addrspace_region *region,
+			       uint64_t gpa, uint64_t *entry)
+{
+	uint64_t hpa;
+	int error = 0;
+
+	if (UNLIKELY(as->handler->charge))
+		error = addrspace_frame_charge(as, ADDRSPACE_FRAME_GUEST, 1);
+	if (UNLIKELY(error))
+		return error;
+	error = allocate_guest_frame(as, gpa, region->cookie, &hpa);
+	if (UNLIKELY(error)) {
+		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, 1);
+		return error;
+	}
+	*entry = ENTRY_FORMAT.leaf(space_traits(as), 0, region->permissions, region->memory_type) |
+		 ENTRY_FORMAT.owned | ENTRY_FORMAT.address_bits(hpa);
+	return 0;
+}
+
 static int walk_install(struct addrspace *as, const struct page_table_position *position,
-			const struct page_table_fill *fill)
+			const struct addrspace_region *region, uint64_t gpa)
 {
 	const struct paging_handler *handler = as->handler;
 	uint64_t empty = 0;
 	uint64_t entry;
-	int error = install_build(as, position, fill, &entry);
+	int error = install_leaf(as, region, gpa, &entry);
 
+	if (UNLIKELY(!error && position->level > 0))
+		error = install_tables(as, region, gpa, position->level, &entry);
 	if (error)
 		return error;
 	mark_owned(position->parent);
@@ -101,21 +188,21 @@ static int walk_install(struct addrspace *as, const struct page_table_position *
 	if (!handler->lock_shared) {
 		entry_write(position->slot, entry);
 	} else if (!entry_exchange(position->slot, &empty, entry)) {
-		build_undo(as, fill, entry, position->level);
+		install_undo(as, region, gpa, entry, position->level);
 		return PAGE_TABLE_LOST;
 	}
-	if (handler->sync_table)
+	if (UNLIKELY(handler->sync_table))
 		handler->sync_table(as->handler_ctx, position->slot, sizeof(entry));
 	cpu_publish_entries();
-	return 0;
+	return ADDRSPACE_FAULT_RESOLVED;
 }
 
-static bool walk_translate(const struct addrspace *as, uint64_t gpa,
-			   struct addrspace_translation *translation)
+ALWAYS_INLINE bool walk_translate(const struct addrspace *as, uint64_t gpa, unsigned levels,
+				  struct addrspace_translation *translation)
 {
 	bool hardware_ad = as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD;
 	struct page_table_position position;
-	uint64_t entry = walk_to_leaf(as, gpa, &position);
+	uint64_t entry = walk_to_leaf(as, gpa, levels, &position);
 	uint64_t size = level_size(position.level);
 
 	if (!(entry & ENTRY_FORMAT.present))
@@ -131,5 +218,29 @@ static bool walk_translate(const struct addrspace *as, uint64_t gpa,
 					 : (translation->permissions & ADDRSPACE_WRITE) != 0;
 	return true;
 }
+
+/** The calls for one address, in spaces of so many levels with the direct map: walker_NAME. */
+#define WALKER_FOR(name, levels)                                                                   \
+	static enum page_table_leaf find_##name(const struct addrspace *as, uint64_t gpa,          \
+						unsigned access,                                   \
+						struct page_table_position *position)              \
+	{                                                                                          \
+		return walk_find(as, gpa, access, levels, position);                               \
+	}                                                                                          \
+	static bool translate_##name(const struct addrspace *as, uint64_t gpa,                     \
+				     struct addrspace_translation *translation)                    \
+	{                                                                                          \
+		return walk_translate(as, gpa, levels, translation);                               \
+	}                                                                                          \
+	static const struct addrspace_walker walker_##name = {find_##name, translate_##name}
+
+WALKER_FOR(any, WALK_ANY_LEVELS);
+/* Where size counts, one serves for all. */
+#ifdef __OPTIMIZE_SIZE__
+#define walker_2 walker_any
+#define walker_3 walker_any
+#define walker_4 walker_any
+#define walker_5 walker_any
+#endif
 
 #endif

@@ -43,24 +43,24 @@ ALWAYS_INLINE bool builder_has_leaves(const struct builder *builder, unsigned le
 }
 
 /** One frame of guest data, filled and prepared; its charge has been paid. */
-static int allocate_guest_frame(struct addrspace *as, const struct page_table_fill *fill,
-				uint64_t gpa, uint64_t *hpa)
+static inline int allocate_guest_frame(struct addrspace *as, uint64_t gpa, uint64_t cookie,
+				       uint64_t *hpa)
 {
 	const struct paging_handler *handler = as->handler;
-	struct addrspace_frame_request request = {
+	const struct addrspace_frame_request request = {
 		.kind = ADDRSPACE_FRAME_GUEST,
 		.gpa = gpa,
-		.cookie = fill->cookie,
+		.cookie = cookie,
 	};
 	struct addrspace_frame frame;
-	int error = addrspace_frame_allocate_guest(as, &request, &frame);
+	int error = frame_take(as, &request, &frame);
 
 	if (error)
 		return error;
 	if (frame.contents != ADDRSPACE_FRAME_ZEROED && frame.contents != ADDRSPACE_FRAME_VALID)
 		memset(frame_pointer(as, frame.hpa), 0, ADDRSPACE_PAGE_SIZE);
 	/* Filled, then prepared, then published: the guest may look with its caches off. */
-	if (handler->prepare_frame)
+	if (UNLIKELY(handler->prepare_frame))
 		handler->prepare_frame(as->handler_ctx, frame.hpa, ADDRSPACE_PAGE_SIZE);
 	*hpa = frame.hpa;
 	return 0;
@@ -69,7 +69,7 @@ static int allocate_guest_frame(struct addrspace *as, const struct page_table_fi
 static int build_page(struct builder *builder, uint64_t gpa, uint64_t *entry)
 {
 	uint64_t hpa;
-	int error = allocate_guest_frame(builder->as, builder->fill, gpa, &hpa);
+	int error = allocate_guest_frame(builder->as, gpa, builder->fill->cookie, &hpa);
 
 	if (error)
 		return error;
@@ -85,25 +85,31 @@ static uint64_t build_leaf(const struct builder *builder, unsigned level, uint64
 	return builder->leaves[level] | ENTRY_FORMAT.address_bits(hpa);
 }
 
-/** Fills the slots of a private table that the range covers whole, as far as memory goes. */
+/** A frame of its own for each of the slots, as far as memory goes. */
+static NEVER_INLINE int build_pages(struct builder *builder, struct walk *walk, uint64_t *slot,
+				    size_t count)
+{
+	for (size_t i = 0; i < count; i++, walk->gpa += ADDRSPACE_PAGE_SIZE) {
+		int error = build_page(builder, walk->gpa, &slot[i]);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/** Fills the slots of a private table that the range covers whole. */
 static int build_leaves(struct builder *builder, struct walk *walk)
 {
 	uint64_t size = level_size(walk->level);
 	size_t count = (size_t)((walk->table_end - walk->gpa) / size);
 	uint64_t *slot = walk_slot(walk);
 
-	if (builder->fill->source != PAGE_TABLE_ALLOCATE) {
-		entry_fill(slot, build_leaf(builder, walk->level, walk->gpa),
-			   ENTRY_FORMAT.address_bits(size), count);
-		walk->gpa += count * size;
-		return 0;
-	}
-	for (size_t i = 0; i < count; i++, walk->gpa += size) {
-		int error = build_page(builder, walk->gpa, &slot[i]);
-
-		if (error)
-			return error;
-	}
+	if (builder->fill->source == PAGE_TABLE_ALLOCATE)
+		return build_pages(builder, walk, slot, count);
+	entry_fill(slot, build_leaf(builder, walk->level, walk->gpa),
+		   ENTRY_FORMAT.address_bits(size), count);
+	walk->gpa += count * size;
 	return 0;
 }
 
@@ -207,7 +213,8 @@ static uint64_t activated_entry(const struct addrspace *as, uint64_t entry, unsi
 }
 
 /** One slot that a leaf fills whole. */
-static int build_slot(struct builder *builder, unsigned level, uint64_t gpa, uint64_t *entry)
+static NEVER_INLINE int build_slot(struct builder *builder, unsigned level, uint64_t gpa,
+				   uint64_t *entry)
 {
 	if (builder->fill->source == PAGE_TABLE_ALLOCATE)
 		return build_page(builder, gpa, entry);

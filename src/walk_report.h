@@ -42,7 +42,7 @@ static bool run_extend(struct addrspace_run *run, const struct addrspace_run *ne
 static RARELY bool walk_leaf(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf)
 {
 	struct page_table_position position;
-	uint64_t entry = walk_to_leaf(as, gpa, &position);
+	uint64_t entry = walk_any(as, gpa, &position);
 
 	if (!entry)
 		return false;

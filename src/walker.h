@@ -26,9 +26,7 @@
 	.protect = walk_protect,                \
 	.finish_cuts = walk_finish_cuts,        \
 	.release = walk_release,                \
-	.find = walk_find,                      \
 	.install = walk_install,                \
-	.translate = walk_translate,            \
 	.leaf = walk_leaf,                      \
 	.next_run = walk_next_run,              \
 	.count = walk_count,                    \

@@ -21,6 +21,7 @@ extern "C" {
 /** One nested page-table format: addrspace_ept, addrspace_npt, addrspace_stage2, addrspace_gstage
  * (see the architecture's header). */
 struct addrspace_format;
+struct addrspace_walker;
 
 /** What this CPU has, told to init. A flag that the format does not know is refused. */
 enum addrspace_cpu_feature {
@@ -86,8 +87,10 @@ struct addrspace_config {
  * between init and destroy. */
 struct addrspace {
 	const struct addrspace_format *format;
+	const struct addrspace_walker *walker;
 	const struct paging_handler *handler;
 	void *handler_ctx;
+	uint64_t direct_map_offset; /* the handler's; unused if it has physical_to_virtual */
 	uint64_t root_hpa;
 	uint64_t gpa_limit;
 	uint64_t frame_forbidden; /* bits that a page's host-physical address must not have */

@@ -26,18 +26,6 @@ bool addrspace_backend_fill(const struct addrspace_region *region, struct page_t
 	return false;
 }
 
-int addrspace_backend_fault(struct addrspace *as, const struct addrspace_region *region,
-			    uint64_t gpa, const struct page_table_position *position)
-{
-	switch (region->backend.kind) {
-	case ADDRSPACE_LINEAR:
-		break; /* its leaves are there from the start */
-	case ADDRSPACE_ALLOC:
-		return addrspace_alloc_fault(as, region, gpa, position);
-	}
-	return ADDRSPACE_FAULT_CONFIGURATION;
-}
-
 bool addrspace_backend_replace(struct addrspace_region *region, uint64_t gpa, uint64_t new_hpa,
 			       struct page_table_fill *fill)
 {

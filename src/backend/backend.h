@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What backs a region. backend.c is the one place that looks at a backend's kind; each kind has a
- * file. A new kind adds a member to the public union, a file here, and a case to each switch.
+ * What backs a region. backend.c and this file are the one place that looks at a backend's kind; each
+ * kind has a file. A new kind adds a member to the public union, a file here, and a case to each switch.
  */
 #ifndef ADDRSPACE_SRC_BACKEND_BACKEND_H
 #define ADDRSPACE_SRC_BACKEND_BACKEND_H
 
 #include "page_table.h"
 
-/** A fault that lost a race: walk again. Distinct from outcomes and errors. */
-#define BACKEND_RETRY 100
-
 /** Describes what must be in the table once the region is mapped; false if nothing: it comes with
  * faults. */
 bool addrspace_backend_fill(const struct addrspace_region *region, struct page_table_fill *fill);
-
-/** Resolves a fault that the region allows, at a position without a leaf: an outcome, an error, or
- * BACKEND_RETRY. */
-int addrspace_backend_fault(struct addrspace *as, const struct addrspace_region *region,
-			    uint64_t gpa, const struct page_table_position *position);
 
 /**
  * Describes how the page at gpa is filled from new_hpa. True if that makes the page a region of its
@@ -33,8 +25,24 @@ void addrspace_linear_move(struct addrspace_region *region, uint64_t gpa, uint64
 
 /* alloc.c */
 bool addrspace_alloc_fill(const struct addrspace_region *region, struct page_table_fill *fill);
-int addrspace_alloc_fault(struct addrspace *as, const struct addrspace_region *region, uint64_t gpa,
-			  const struct page_table_position *position);
 void addrspace_alloc_hand_over(uint64_t new_hpa, struct page_table_fill *fill);
+
+/**
+ * Resolves a fault that the region allows, at a position without a leaf: an outcome, an error, or
+ * PAGE_TABLE_LOST. Here, since a call more costs every fault as much as the search for its region.
+ */
+static inline int backend_fault(struct addrspace *as, const struct addrspace_region *region,
+				uint64_t gpa, const struct page_table_position *position)
+{
+	switch (region->backend.kind) {
+	case ADDRSPACE_LINEAR:
+		break; /* its leaves are there from the start */
+	case ADDRSPACE_ALLOC:
+		if (!region->backend.u.alloc.populate)
+			return as->format->install(as, position, region, gpa);
+		break; /* so are those of a populated one */
+	}
+	return ADDRSPACE_FAULT_CONFIGURATION;
+}
 
 #endif

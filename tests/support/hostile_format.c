@@ -5,6 +5,11 @@
 #define ENTRY_FORMAT hostile_entry_format
 #include "walker.h"
 
+#ifndef __OPTIMIZE_SIZE__
+WALKER_FOR(3, 3);
+WALKER_FOR(4, 4);
+#endif
+
 #include "layouts.h"
 
 #define ROOT_ORDER  1
@@ -46,5 +51,6 @@ const struct addrspace_format addrspace_hostile = {
 	.cpu_features = ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G | ADDRSPACE_CPU_HARDWARE_AD,
 	.set_geometry = hostile_set_geometry,
 	.check_attributes = hostile_check_attributes,
+	.walkers = {&walker_any, [3] = &walker_3, [4] = &walker_4},
 	WALKER_OPERATIONS,
 };

@@ -212,6 +212,7 @@ static const struct entry_format hostile_entry_format = {
 	.pending = HOSTILE_SOFTWARE_PENDING,
 	.owned = HOSTILE_SOFTWARE_OWNED,
 	.table = HOSTILE_LIVE_WRITE,
+	.table_mask = HOSTILE_LIVE | HOSTILE_LEAF,
 	.break_before_split = true,
 	.address_bits = hostile_address_bits,
 	.table_address = hostile_table_address,

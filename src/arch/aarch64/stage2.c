@@ -6,6 +6,12 @@
 #define ENTRY_FORMAT stage2_entry_format
 #include "walker.h"
 
+#ifndef __OPTIMIZE_SIZE__
+WALKER_FOR(2, 2);
+WALKER_FOR(3, 3);
+WALKER_FOR(4, 4);
+#endif
+
 #include <addrspace/aarch64.h>
 
 #define MAX_CONCATENATION_ORDER 4
@@ -89,6 +95,7 @@ const struct addrspace_format addrspace_stage2 = {
 			ADDRSPACE_CPU_FWB | ADDRSPACE_CPU_VMID16 | ADDRSPACE_CPU_TLBI_RANGE,
 	.set_geometry = stage2_set_geometry,
 	.check_attributes = stage2_check_attributes,
+	.walkers = {&walker_any, [2] = &walker_2, [3] = &walker_3, [4] = &walker_4},
 	WALKER_OPERATIONS,
 };
 

@@ -191,6 +191,7 @@ static const struct entry_format stage2_entry_format = {
 	.pending = S2_SOFTWARE_PENDING,
 	.owned = S2_SOFTWARE_OWNED,
 	.table = S2_VALID | S2_TABLE_OR_PAGE,
+	.table_mask = S2_VALID | S2_TABLE_OR_PAGE,
 	.break_before_split = true,
 	.address_bits = stage2_address_bits,
 	.table_address = stage2_table_address,

@@ -6,6 +6,12 @@
 #define ENTRY_FORMAT gstage_entry_format
 #include "walker.h"
 
+#ifndef __OPTIMIZE_SIZE__
+WALKER_FOR(3, 3);
+WALKER_FOR(4, 4);
+WALKER_FOR(5, 5);
+#endif
+
 #include <addrspace/riscv64.h>
 
 #define ROOT_ORDER       2 /* x4: 16 KiB, 16 KiB aligned */
@@ -56,6 +62,7 @@ const struct addrspace_format addrspace_gstage = {
 			ADDRSPACE_CPU_SVPBMT | ADDRSPACE_CPU_SVVPTC,
 	.set_geometry = gstage_set_geometry,
 	.check_attributes = gstage_check_attributes,
+	.walkers = {&walker_any, [3] = &walker_3, [4] = &walker_4, [5] = &walker_5},
 	WALKER_OPERATIONS,
 };
 

@@ -155,6 +155,7 @@ static const struct entry_format gstage_entry_format = {
 	.pending = GS_SOFTWARE_PENDING,
 	.owned = GS_SOFTWARE_OWNED,
 	.table = GS_VALID,
+	.table_mask = GS_VALID | GS_PERMISSIONS | GS_USER,
 	.break_before_split = false,
 	.address_bits = gstage_address_bits,
 	.table_address = gstage_table_address,

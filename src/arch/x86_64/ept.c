@@ -7,6 +7,11 @@
 
 #include "levels.h"
 
+#ifndef __OPTIMIZE_SIZE__
+WALKER_FOR(4, 4);
+WALKER_FOR(5, 5);
+#endif
+
 #include <addrspace/x86_64.h>
 
 #define EPTP_WRITE_BACK   UINT64_C(6)
@@ -36,6 +41,7 @@ const struct addrspace_format addrspace_ept = {
 			ADDRSPACE_CPU_EXECUTE_ONLY | ADDRSPACE_CPU_INVEPT_SINGLE,
 	.set_geometry = ept_set_geometry,
 	.check_attributes = ept_check_attributes,
+	.walkers = {&walker_any, [4] = &walker_4, [5] = &walker_5},
 	WALKER_OPERATIONS,
 };
 

@@ -159,6 +159,7 @@ static const struct entry_format ept_entry_format = {
 	.pending = EPT_SOFTWARE_PENDING,
 	.owned = EPT_SOFTWARE_OWNED,
 	.table = EPT_PERMISSIONS,
+	.table_mask = EPT_PERMISSIONS | EPT_LARGE,
 	.break_before_split = false,
 	.address_bits = ept_address_bits,
 	.table_address = ept_table_address,

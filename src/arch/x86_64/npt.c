@@ -8,6 +8,11 @@
 
 #include "levels.h"
 
+#ifndef __OPTIMIZE_SIZE__
+WALKER_FOR(4, 4);
+WALKER_FOR(5, 5);
+#endif
+
 #include <addrspace/x86_64.h>
 
 #define PAT_AT_RESET   UINT64_C(0x0007040600070406)
@@ -91,6 +96,7 @@ const struct addrspace_format addrspace_npt = {
 			ADDRSPACE_CPU_NX | ADDRSPACE_CPU_FLUSH_BY_ASID,
 	.set_geometry = npt_set_geometry,
 	.check_attributes = npt_check_attributes,
+	.walkers = {&walker_any, [4] = &walker_4, [5] = &walker_5},
 	WALKER_OPERATIONS,
 };
 

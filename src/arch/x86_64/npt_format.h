@@ -194,6 +194,7 @@ static const struct entry_format npt_entry_format = {
 	.pending = NPT_SOFTWARE_PENDING,
 	.owned = NPT_SOFTWARE_OWNED,
 	.table = NPT_TABLE,
+	.table_mask = NPT_PRESENT | NPT_LARGE,
 	.break_before_split = false,
 	.address_bits = npt_address_bits,
 	.table_address = npt_table_address,
