@@ -132,6 +132,38 @@ unit-sanitize:
 	+$(Q)$(MAKE) --no-print-directory unit SANITIZE=1 CC=gcc
 	+$(Q)$(MAKE) --no-print-directory unit SANITIZE=1 CC=clang
 
+# --- benchmarks: the library and its floors, on the host ----------------------------------------------
+
+BENCH := $(BUILD)/bench
+BENCH_MEASURED := $(patsubst %.c,$(BENCH)/%.o,$(UNIT_LIBRARY) \
+	$(sort $(wildcard tests/bench/floors_*.c)) tests/bench/records.c)
+BENCH_HARNESS := $(patsubst %.c,$(BENCH)/%.o,\
+	$(filter-out $(BENCH_MEASURED:$(BENCH)/%.o=%.c),$(sort $(wildcard tests/bench/*.c))))
+# The same for library and floors. Where code lies moves tight loops by more than what they do.
+BENCH_FLAGS = $(strip $(CC) $(WARNINGS) -Iinclude -Isrc -Isrc/arch/$(HOST) -Itests/bench \
+	-falign-loops=64 -falign-functions=64 $(CFLAGS))
+$(BENCH_MEASURED): BENCH_EXTRA = -std=c11 -ffreestanding $(MACHINE_$(HOST))
+$(BENCH_HARNESS): BENCH_EXTRA = -std=gnu11
+
+## bench           every workload against its floor; fails above a limit (WORKLOAD=text FORMAT=text)
+bench: $(BENCH)/bench
+	$(Q)$(BENCH)/bench $(BUILD)/bench.tsv "$(WORKLOAD)" "$(FORMAT)"
+
+$(BENCH)/bench: $(BENCH_MEASURED) $(BENCH_HARNESS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ -pthread
+
+$(BENCH_MEASURED) $(BENCH_HARNESS): $(BENCH)/%.o: %.c $(BENCH)/flags | need-bench
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BENCH_FLAGS) $(BENCH_EXTRA) $(DEPENDENCIES) -c $< -o $@
+
+$(BENCH)/flags: FORCE
+	$(call stamp,$@,$(BENCH_FLAGS))
+
+need-bench:
+	$(need) host $(CLANG)
+
 # --- test hypervisors: freestanding programs on the archive ------------------------------------------
 
 # story: one guest's story, told; exerciser: hardware held against the library; linux: unmodified Linux.
@@ -337,11 +369,13 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize hypervisor demo $(BOOTS) $(LINUX_BOOTS) linux-images \
-	size stack stack-arch freestanding freestanding-arch headers-check example format format-check check \
-	check-long deps clean help need-compiler need-libs need-unit need-linux need-format FORCE
+.PHONY: all libs unit unit-build unit-sanitize bench hypervisor demo $(BOOTS) $(LINUX_BOOTS) \
+	linux-images size stack stack-arch freestanding freestanding-arch headers-check example \
+	format format-check check \
+	check-long deps clean help need-compiler need-libs need-unit need-bench need-linux need-format FORCE
 .DEFAULT_GOAL := all
 
 -include $(LIBRARY_OBJECTS:.o=.d) $(HYPERVISOR_OBJECTS:.o=.d)
 -include $(LINUX_INIT_OBJECTS:.o=.d)
+-include $(BENCH_MEASURED:.o=.d) $(BENCH_HARNESS:.o=.d)
 -include $(UNIT_SHARED:.o=.d) $(UNIT_TESTS:$(UNIT)/%=$(UNIT)/tests/unit/%.d)

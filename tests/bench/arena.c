@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE
+#include "arena.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE ADDRSPACE_PAGE_SIZE
+/* Kept apart for roots, whose runs are longer than a frame. */
+#define ROOT_FRAMES 64u
+
+_Thread_local unsigned bench_cpu;
+
+static void *map_memory(uint64_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED) {
+		perror("bench: memory");
+		exit(2);
+	}
+	return memory;
+}
+
+void arena_create(struct arena *arena, uint64_t size)
+{
+	const uint64_t alignment = UINT64_C(1) << 21;
+	uint32_t each = (uint32_t)((size / PAGE - ROOT_FRAMES) / ARENA_CPUS);
+	uintptr_t memory = (uintptr_t)map_memory(size + alignment);
+
+	memset(arena, 0, sizeof(*arena));
+	arena->base = (unsigned char *)((memory + alignment - 1) & ~(alignment - 1));
+	arena->size = size;
+	arena->first_root = each * ARENA_CPUS;
+	madvise(arena->base, size, MADV_HUGEPAGE);
+	memset(arena->base, 0, size);
+	for (unsigned i = 0; i < ARENA_CPUS; i++) {
+		struct arena_list *list = &arena->lists[i];
+
+		/* Either may get all of them back. */
+		list->stack = map_memory(arena->first_root * sizeof(*list->stack));
+		list->first = i * each;
+		list->frames = each;
+		list->count = each;
+	}
+	arena_reset(arena);
+}
+
+void arena_destroy(struct arena *arena)
+{
+	for (unsigned i = 0; i < ARENA_CPUS; i++)
+		munmap(arena->lists[i].stack, arena->first_root * sizeof(*arena->lists[i].stack));
+	munmap(arena->base, arena->size);
+}
+
+uint64_t arena_used(const struct arena *arena)
+{
+	uint64_t used = arena->roots + arena->first_root;
+
+	for (unsigned i = 0; i < ARENA_CPUS; i++)
+		used -= arena->lists[i].count;
+	return used;
+}
+
+void arena_reset(struct arena *arena)
+{
+	if (arena_used(arena)) {
+		fprintf(stderr, "bench: %lu frames have not come back\n", arena_used(arena));
+		exit(2);
+	}
+	for (unsigned cpu = 0; cpu < ARENA_CPUS; cpu++) {
+		struct arena_list *list = &arena->lists[cpu];
+
+		list->count = list->frames;
+		for (uint32_t i = 0; i < list->frames; i++)
+			list->stack[i] = list->first + list->frames - 1 - i;
+	}
+}
+
+static bool allocate_root(struct arena *arena, unsigned order, uint64_t *hpa)
+{
+	uint32_t run = 1u << order;
+	uint32_t first = (arena->first_root + arena->roots + run - 1) & ~(run - 1);
+
+	if (first + run > arena->first_root + ROOT_FRAMES)
+		return false;
+	arena->roots += run;
+	*hpa = ARENA_HPA + (uint64_t)first * PAGE;
+	return true;
+}
+
+bool arena_allocate(void *ctx, const struct addrspace_frame_request *request,
+		    struct addrspace_frame *frame)
+{
+	struct arena *arena = ctx;
+	struct arena_list *list = &arena->lists[bench_cpu];
+
+	if (request->kind == ADDRSPACE_FRAME_ROOT)
+		return allocate_root(arena, request->order, &frame->hpa);
+	if (!list->count)
+		return false;
+	frame->hpa = ARENA_HPA + (uint64_t)list->stack[--list->count] * PAGE;
+	if (request->kind == ADDRSPACE_FRAME_GUEST && arena->guest_zeroed)
+		frame->contents = ADDRSPACE_FRAME_ZEROED;
+	return true;
+}
+
+void arena_free(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa)
+{
+	struct arena *arena = ctx;
+	struct arena_list *list = &arena->lists[bench_cpu];
+
+	if (request->kind == ADDRSPACE_FRAME_ROOT)
+		arena->roots -= 1u << request->order;
+	else
+		list->stack[list->count++] = (uint32_t)((hpa - ARENA_HPA) / PAGE);
+}
+
+void *arena_physical_to_virtual(void *ctx, uint64_t hpa)
+{
+	return arena_pointer(ctx, hpa);
+}

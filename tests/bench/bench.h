@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a workload is, and how it is measured: it and its floor take turns in one process, state
+ * restored between, and the figure is the ratio of their medians.
+ *
+ * A floor does the memory work that no correct implementation can avoid, in a bare loop, with the
+ * same compiler flags and the same allocator through the same pointer. Where the library's call is
+ * one call for each operation, so is the floor's.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <addrspace/addrspace.h>
+#include <addrspace/rwlock.h>
+
+#include "arena.h"
+
+#define OUT_OF_LINE __attribute__((noinline))
+#define KIB         UINT64_C(1024)
+#define MIB         (KIB << 10)
+#define GIB         (MIB << 10)
+#define TIB         (GIB << 10)
+#define PAGE        ADDRSPACE_PAGE_SIZE
+
+/** What floors know of a format: nothing but where bits are. Floors are compiled once for each. */
+struct floor_operations;
+
+struct bench_format {
+	const char *name;
+	const struct addrspace_format *format;
+	unsigned gpa_bits;
+	unsigned levels;
+	uint32_t cpu_features;
+	const struct floor_operations *floors;
+};
+
+/** Variants of a workload: what of all that a user may have is there. */
+enum bench_variant {
+	WITH_LOCK = 1 << 0,     /* the ready-made lock's hooks */
+	WITH_CALLBACK = 1 << 1, /* physical_to_virtual instead of the direct map */
+	ZEROED = 1 << 2,        /* guest frames come zeroed */
+	MANY_REGIONS = 1 << 3,  /* 1,000 regions elsewhere in the space */
+};
+
+/** What a floor's search finds: as large as a record of the region set. */
+struct record {
+	uint64_t start;
+	uint64_t size;
+	uint64_t cookie;
+	uint64_t offset;
+};
+
+struct bench {
+	struct arena arena; /* first: the hooks' ctx */
+	struct addrspace_rwlock lock;
+	struct addrspace_rwlock_cpu lock_cpus[ARENA_CPUS];
+	struct paging_handler handler;
+	const struct bench_format *format;
+	unsigned variant;
+	struct addrspace as;
+	uint64_t invalidations;
+	uint64_t *floor_root;   /* a table of the floor's own */
+	uint64_t *order;        /* numbers of pages or regions, each once */
+	struct record *records; /* sorted; the floors' set of regions */
+	uint64_t record_count;
+	uint64_t sink;
+};
+
+struct side {
+	void (*before)(struct bench *bench);  /* not timed */
+	uint64_t (*run)(struct bench *bench); /* timed; returns how many units it did */
+	void (*after)(struct bench *bench);   /* not timed; everything given back */
+};
+
+struct workload {
+	const char *name;
+	const char *unit;
+	unsigned variant;
+	double limit; /* of the ratio; 0: none */
+	struct side work;
+	struct side floor;
+	uint64_t (*other_floor)(
+		struct bench *bench); /* the faster of the two counts; may be NULL */
+};
+
+/** A space of the format and variant, empty. */
+void bench_open(struct bench *bench);
+/** Destroys it; every frame must be back, the floor's too. */
+void bench_close(struct bench *bench);
+/** Ends the program unless a call of the library returned what it should. */
+#define bench_require(condition) bench_check((condition), #condition)
+void bench_check(bool condition, const char *text);
+/** A pseudo-random permutation of 0..count-1 in bench->order; at most BENCH_ORDER. */
+#define BENCH_ORDER (1u << 20)
+void bench_shuffle(struct bench *bench, uint64_t count);
+
+/** Regions of MANY_REGIONS, and where each of a number of regions lies: apart, so that none merge. */
+#define BENCH_MANY 1000u
+uint64_t bench_region_gpa(uint64_t number);
+void bench_map_regions(struct bench *bench, uint64_t count);
+
+/** Records for that many regions. */
+void records_make(struct bench *bench, uint64_t count);
+/** The record that gpa lies in or behind: binary search in a sorted array, without branches that
+ * depend on the data, or with them. */
+const struct record *records_find(const struct bench *bench, uint64_t gpa);
+const struct record *records_find_branchy(const struct bench *bench, uint64_t gpa);
+
+/* A run that has to do work between its operations times these one by one. */
+void bench_timer_start(void);
+void bench_timer_stop(void);
+
+struct workload_list {
+	const struct workload *workloads;
+	unsigned count;
+};
+
+extern const struct addrspace_attributes bench_rwx, bench_ro;
+
+/* One list a file. */
+extern const struct workload_list workloads_ranges, workloads_pages, workloads_regions;
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The floors of one format. Whoever includes this has defined FLOORS (the name of its operations) and
+ * where the format has its bits: PRESENT(entry), IS_LEAF(entry) for a live entry above the pages,
+ * ADDRESS(entry), TABLE(hpa), LEAF(level) without address, STEP(bytes) and WRITE (a bit to clear).
+ */
+#include "floors.h"
+
+#define ENTRIES    512u
+#define ROOT_LEVEL 3u
+
+static uint64_t level_bytes(unsigned level)
+{
+	return PAGE << 9 * level;
+}
+
+static uint64_t *table_at(const struct bench *bench, uint64_t hpa)
+{
+	return arena_pointer(&bench->arena, hpa);
+}
+
+static uint64_t take_table(struct bench *bench)
+{
+	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_TABLE};
+	struct addrspace_frame frame;
+
+	if (!bench->handler.allocate(bench, &request, &frame))
+		__builtin_trap();
+	return frame.hpa;
+}
+
+static uint64_t take_page(struct bench *bench, uint64_t gpa)
+{
+	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST, .gpa = gpa};
+	struct addrspace_frame frame;
+
+	if (!bench->handler.allocate(bench, &request, &frame))
+		__builtin_trap();
+	return frame.hpa;
+}
+
+static void give(struct bench *bench, enum addrspace_frame_kind kind, uint64_t hpa)
+{
+	const struct addrspace_frame_request request = {.kind = kind};
+
+	bench->handler.free(bench, &request, hpa);
+}
+
+/** The table whose slots are at level, for gpa. Makes what is missing on the way; a new one at level
+ * is not zeroed, it will be filled whole. */
+static uint64_t *reach_table(struct bench *bench, uint64_t gpa, unsigned level)
+{
+	uint64_t *table = bench->floor_root;
+
+	for (unsigned at = ROOT_LEVEL; at > level; at--) {
+		uint64_t *slot = &table[gpa >> (12 + 9 * at) & (at == ROOT_LEVEL ? 2047 : 511)];
+
+		if (*slot) {
+			table = table_at(bench, ADDRESS(*slot));
+			continue;
+		}
+		*slot = TABLE(take_table(bench));
+		table = table_at(bench, ADDRESS(*slot));
+		if (at - 1 > level)
+			__builtin_memset(table, 0, PAGE);
+	}
+	return table;
+}
+
+static uint64_t fill(struct bench *bench, uint64_t leaves, unsigned level)
+{
+	uint64_t entry = LEAF(level);
+
+	for (uint64_t i = 0; i < leaves; i += ENTRIES) {
+		uint64_t *table = reach_table(bench, i * level_bytes(level), level);
+
+		for (unsigned k = 0; k < ENTRIES; k++, entry += STEP(level_bytes(level)))
+			__atomic_store_n(&table[k], entry, __ATOMIC_RELAXED);
+	}
+	return leaves;
+}
+
+static uint64_t fill_pages(struct bench *bench, uint64_t leaves)
+{
+	return fill(bench, leaves, 0);
+}
+
+static uint64_t fill_large(struct bench *bench, uint64_t leaves)
+{
+	return fill(bench, leaves, 1);
+}
+
+static inline uint64_t store_zero(struct bench *bench, uint64_t leaves, unsigned level)
+{
+	for (uint64_t i = 0; i < leaves; i += ENTRIES) {
+		uint64_t *table = reach_table(bench, i * level_bytes(level), level);
+
+		for (unsigned k = 0; k < ENTRIES; k++)
+			__atomic_store_n(&table[k], 0, __ATOMIC_RELAXED);
+	}
+	return leaves;
+}
+
+static uint64_t clear_pages(struct bench *bench, uint64_t leaves)
+{
+	return store_zero(bench, leaves, 0);
+}
+
+static uint64_t clear_large(struct bench *bench, uint64_t leaves)
+{
+	return store_zero(bench, leaves, 1);
+}
+
+static uint64_t clear_bit(struct bench *bench, uint64_t leaves)
+{
+	for (uint64_t i = 0; i < leaves; i += ENTRIES) {
+		uint64_t *table = reach_table(bench, i * PAGE, 0);
+
+		for (unsigned k = 0; k < ENTRIES; k++)
+			__atomic_store_n(&table[k],
+					 __atomic_load_n(&table[k], __ATOMIC_RELAXED) & ~WRITE,
+					 __ATOMIC_RELAXED);
+	}
+	return leaves;
+}
+
+static uint64_t populate(struct bench *bench, uint64_t leaves)
+{
+	bool zero = !(bench->variant & ZEROED);
+
+	for (uint64_t i = 0; i < leaves; i += ENTRIES) {
+		uint64_t *table = reach_table(bench, i * PAGE, 0);
+
+		for (unsigned k = 0; k < ENTRIES; k++) {
+			uint64_t hpa = take_page(bench, (i + k) * PAGE);
+
+			if (zero)
+				__builtin_memset(table_at(bench, hpa), 0, PAGE);
+			__atomic_store_n(&table[k], LEAF(0) + STEP(hpa), __ATOMIC_RELAXED);
+		}
+	}
+	return leaves;
+}
+
+static uint64_t release(struct bench *bench, uint64_t leaves)
+{
+	for (uint64_t i = 0; i < leaves; i += ENTRIES) {
+		uint64_t *table = reach_table(bench, i * PAGE, 0);
+
+		for (unsigned k = 0; k < ENTRIES; k++)
+			give(bench, ADDRSPACE_FRAME_GUEST,
+			     ADDRESS(__atomic_load_n(&table[k], __ATOMIC_RELAXED)));
+	}
+	return leaves;
+}
+
+static void make_tables(struct bench *bench, uint64_t leaves)
+{
+	for (uint64_t i = 0; i < leaves; i += ENTRIES)
+		__builtin_memset(reach_table(bench, i * PAGE, 0), 0, PAGE);
+}
+
+static void drop_table(struct bench *bench, uint64_t *table, unsigned level, bool frames)
+{
+	for (unsigned i = 0; i < (level == ROOT_LEVEL ? 2048 : ENTRIES); i++) {
+		uint64_t entry = table[i];
+
+		if (!PRESENT(entry))
+			continue;
+		table[i] = 0;
+		if (level > 0 && !IS_LEAF(entry)) {
+			drop_table(bench, table_at(bench, ADDRESS(entry)), level - 1, frames);
+			give(bench, ADDRSPACE_FRAME_TABLE, ADDRESS(entry));
+		} else if (frames) {
+			give(bench, ADDRSPACE_FRAME_GUEST, ADDRESS(entry));
+		}
+	}
+}
+
+static void drop(struct bench *bench, bool frames)
+{
+	drop_table(bench, bench->floor_root, ROOT_LEVEL, frames);
+}
+
+/* ---- one address at a time: out of line, as the library's calls are ---- */
+
+/** One level down, or return where the walk ends. */
+#define WALK_LEVEL(at)                                                                             \
+	do {                                                                                       \
+		uint64_t entry = __atomic_load_n(slot, __ATOMIC_ACQUIRE);                          \
+                                                                                                   \
+		*level = (at);                                                                     \
+		if (!PRESENT(entry) || ((at) < 3 && IS_LEAF(entry)))                               \
+			return slot;                                                               \
+		slot = &table_at(bench, ADDRESS(entry))[gpa >> (9 * (at) + 3) & 511];              \
+	} while (0)
+
+static inline uint64_t *walk_slot(const struct bench *bench, uint64_t gpa, unsigned *level)
+{
+	uint64_t *slot = &bench->floor_root[gpa >> 39 & 2047];
+
+	WALK_LEVEL(3);
+	WALK_LEVEL(2);
+	WALK_LEVEL(1);
+	*level = 0;
+	return slot;
+}
+
+static OUT_OF_LINE bool fault_one(struct bench *bench, uint64_t gpa)
+{
+	unsigned level;
+	uint64_t *slot = walk_slot(bench, gpa, &level);
+
+	if (PRESENT(__atomic_load_n(slot, __ATOMIC_ACQUIRE)))
+		return false;
+	__atomic_store_n(slot, LEAF(0) + STEP(take_page(bench, gpa)), __ATOMIC_RELEASE);
+	return true;
+}
+
+static OUT_OF_LINE bool fault_one_locked(struct bench *bench, uint64_t gpa)
+{
+	uint32_t *readers = &bench->lock_cpus[bench_cpu].readers;
+	uint64_t empty = 0;
+	unsigned level;
+	uint64_t *slot;
+	bool done = false;
+
+	__atomic_fetch_add(readers, 1, __ATOMIC_SEQ_CST);
+	slot = walk_slot(bench, gpa, &level);
+	if (!PRESENT(__atomic_load_n(slot, __ATOMIC_ACQUIRE))) {
+		uint64_t hpa = take_page(bench, gpa);
+
+		done = __atomic_compare_exchange_n(slot, &empty, LEAF(0) + STEP(hpa), false,
+						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+		if (!done)
+			give(bench, ADDRSPACE_FRAME_GUEST, hpa);
+	}
+	__atomic_fetch_sub(readers, 1, __ATOMIC_SEQ_CST);
+	return done;
+}
+
+static OUT_OF_LINE bool touch_one(struct bench *bench, uint64_t gpa)
+{
+	unsigned level;
+
+	return PRESENT(__atomic_load_n(walk_slot(bench, gpa, &level), __ATOMIC_ACQUIRE));
+}
+
+static OUT_OF_LINE bool touch_one_locked(struct bench *bench, uint64_t gpa)
+{
+	uint32_t *readers = &bench->lock_cpus[bench_cpu].readers;
+	unsigned level;
+	bool present;
+
+	__atomic_fetch_add(readers, 1, __ATOMIC_SEQ_CST);
+	present = PRESENT(__atomic_load_n(walk_slot(bench, gpa, &level), __ATOMIC_ACQUIRE));
+	__atomic_fetch_sub(readers, 1, __ATOMIC_SEQ_CST);
+	return present;
+}
+
+static OUT_OF_LINE bool translate_one(const struct bench *bench, uint64_t gpa, uint64_t *hpa)
+{
+	unsigned level;
+	uint64_t entry = __atomic_load_n(walk_slot(bench, gpa, &level), __ATOMIC_ACQUIRE);
+
+	if (!PRESENT(entry))
+		return false;
+	*hpa = ADDRESS(entry) | (gpa & (level_bytes(level) - 1));
+	return true;
+}
+
+const struct floor_operations FLOORS = {
+	.fill_pages = fill_pages,
+	.fill_large = fill_large,
+	.clear_pages = clear_pages,
+	.clear_large = clear_large,
+	.clear_bit = clear_bit,
+	.populate = populate,
+	.release = release,
+	.make_tables = make_tables,
+	.drop = drop,
+	.fault = fault_one,
+	.fault_locked = fault_one_locked,
+	.touch = touch_one,
+	.touch_locked = touch_one_locked,
+	.translate = translate_one,
+};

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* One page at a time: faults, translations. */
+#include "floors.h"
+
+#define PAGES_1G  (GIB / PAGE)
+#define LARGE_ALL UINT64_C(32768) /* 2 MiB leaves in 64 GiB */
+
+#define FLOORS bench->format->floors
+
+static void in_sequence(struct bench *bench, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		bench->order[i] = i;
+}
+
+/* ---- faults ---- */
+
+static void lazy(struct bench *bench)
+{
+	bench_require(!addrspace_map_alloc(&bench->as, 0, GIB, &bench_rwx, 0));
+}
+
+static void lazy_in_sequence(struct bench *bench)
+{
+	in_sequence(bench, PAGES_1G);
+	lazy(bench);
+}
+
+static void lazy_at_random(struct bench *bench)
+{
+	bench_shuffle(bench, PAGES_1G);
+	lazy(bench);
+}
+
+static void unmap(struct bench *bench)
+{
+	bench_require(!addrspace_unmap(&bench->as, 0, GIB));
+}
+
+static uint64_t fault_all(struct bench *bench, int outcome)
+{
+	uint64_t wrong = 0;
+
+	for (uint64_t i = 0; i < PAGES_1G; i++)
+		wrong += addrspace_handle_fault(&bench->as, bench->order[i] * PAGE, ADDRSPACE_READ,
+						NULL) != outcome;
+	bench_require(!wrong);
+	return PAGES_1G;
+}
+
+static uint64_t fault_first(struct bench *bench)
+{
+	return fault_all(bench, ADDRSPACE_FAULT_RESOLVED);
+}
+
+static uint64_t fault_again(struct bench *bench)
+{
+	return fault_all(bench, ADDRSPACE_FAULT_ALREADY_RESOLVED);
+}
+
+static void faulted_at_random(struct bench *bench)
+{
+	lazy_at_random(bench);
+	fault_first(bench);
+}
+
+static uint64_t floor_each(struct bench *bench, bool (*call)(struct bench *bench, uint64_t gpa))
+{
+	uint64_t done = 0;
+
+	for (uint64_t i = 0; i < PAGES_1G; i++)
+		done += call(bench, bench->order[i] * PAGE);
+	bench_require(done == PAGES_1G);
+	return PAGES_1G;
+}
+
+static uint64_t floor_fault(struct bench *bench)
+{
+	return floor_each(bench, bench->variant & WITH_LOCK ? FLOORS->fault_locked : FLOORS->fault);
+}
+
+static uint64_t floor_touch(struct bench *bench)
+{
+	return floor_each(bench, bench->variant & WITH_LOCK ? FLOORS->touch_locked : FLOORS->touch);
+}
+
+static void tables_in_sequence(struct bench *bench)
+{
+	in_sequence(bench, PAGES_1G);
+	FLOORS->make_tables(bench, PAGES_1G);
+}
+
+static void tables_at_random(struct bench *bench)
+{
+	bench_shuffle(bench, PAGES_1G);
+	FLOORS->make_tables(bench, PAGES_1G);
+}
+
+static void floor_faulted_at_random(struct bench *bench)
+{
+	tables_at_random(bench);
+	floor_fault(bench);
+}
+
+static void drop_frames(struct bench *bench)
+{
+	FLOORS->drop(bench, true);
+}
+
+/* ---- translations ---- */
+
+static void linear_pages(struct bench *bench)
+{
+	bench_shuffle(bench, PAGES_1G);
+	bench_require(
+		!addrspace_map_linear(&bench->as, 0, GIB, UINT64_C(1) << 36 | PAGE, &bench_rwx, 0));
+}
+
+static void linear_large(struct bench *bench)
+{
+	bench_shuffle(bench, LARGE_ALL);
+	bench_require(!addrspace_map_linear(&bench->as, 0, 64 * GIB, UINT64_C(1) << 36 | 2 * MIB,
+					    &bench_rwx, 0));
+}
+
+static void unmap_all(struct bench *bench)
+{
+	bench_require(!addrspace_unmap(&bench->as, 0, 64 * GIB));
+}
+
+static inline uint64_t translate(struct bench *bench, uint64_t count, uint64_t scale,
+				 int (*call)(struct addrspace *, uint64_t,
+					     struct addrspace_translation *))
+{
+	struct addrspace_translation translation = {0};
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (call(&bench->as, bench->order[i] * scale, &translation))
+			__builtin_trap();
+		sum += translation.hpa;
+	}
+	bench->sink += sum;
+	return count;
+}
+
+static uint64_t walk_pages(struct bench *bench)
+{
+	return translate(bench, PAGES_1G, PAGE, addrspace_walk);
+}
+
+static uint64_t walk_large(struct bench *bench)
+{
+	return translate(bench, LARGE_ALL, 2 * MIB, addrspace_walk);
+}
+
+static uint64_t translate_pages(struct bench *bench)
+{
+	return translate(bench, PAGES_1G, PAGE, addrspace_translate);
+}
+
+/** The next address uses the last result in its index bits. */
+static uint64_t walk_dependent(struct bench *bench)
+{
+	struct addrspace_translation translation = {0};
+
+	for (uint64_t i = 0; i < PAGES_1G; i++) {
+		uint64_t page = (bench->order[i] ^ (translation.hpa >> 12)) % PAGES_1G;
+
+		if (addrspace_walk(&bench->as, page * PAGE, &translation))
+			__builtin_trap();
+	}
+	bench->sink += translation.hpa;
+	return PAGES_1G;
+}
+
+static void floor_pages(struct bench *bench)
+{
+	bench_shuffle(bench, PAGES_1G);
+	FLOORS->fill_pages(bench, PAGES_1G);
+}
+
+static void floor_large(struct bench *bench)
+{
+	bench_shuffle(bench, LARGE_ALL);
+	FLOORS->fill_large(bench, LARGE_ALL);
+}
+
+static uint64_t floor_translate(struct bench *bench, uint64_t count, uint64_t scale)
+{
+	uint64_t hpa = 0;
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (!FLOORS->translate(bench, bench->order[i] * scale, &hpa))
+			__builtin_trap();
+		sum += hpa;
+	}
+	bench->sink += sum;
+	return count;
+}
+
+static uint64_t floor_walk_pages(struct bench *bench)
+{
+	return floor_translate(bench, PAGES_1G, PAGE);
+}
+
+static uint64_t floor_walk_large(struct bench *bench)
+{
+	return floor_translate(bench, LARGE_ALL, 2 * MIB);
+}
+
+/** The same, and a search among as many records as the space has regions. */
+static uint64_t floor_walk_and_find(struct bench *bench)
+{
+	uint64_t hpa = 0;
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < PAGES_1G; i++) {
+		uint64_t gpa = bench->order[i] * PAGE;
+
+		if (!FLOORS->translate(bench, gpa, &hpa))
+			__builtin_trap();
+		sum += hpa + records_find(bench, gpa)->size;
+	}
+	bench->sink += sum;
+	return PAGES_1G;
+}
+
+/** The region of the pages comes first. */
+static void floor_pages_and_records(struct bench *bench)
+{
+	floor_pages(bench);
+	records_make(bench, bench->variant & MANY_REGIONS ? BENCH_MANY + 1 : 1);
+	bench->records[0].size = GIB;
+}
+
+static uint64_t floor_dependent(struct bench *bench)
+{
+	uint64_t hpa = 0;
+
+	for (uint64_t i = 0; i < PAGES_1G; i++) {
+		uint64_t page = (bench->order[i] ^ (hpa >> 12)) % PAGES_1G;
+
+		if (!FLOORS->translate(bench, page * PAGE, &hpa))
+			__builtin_trap();
+	}
+	bench->sink += hpa;
+	return PAGES_1G;
+}
+
+static void drop_tables(struct bench *bench)
+{
+	FLOORS->drop(bench, false);
+}
+
+/* clang-format off */
+#define SEQUENTIAL {lazy_in_sequence, fault_first, unmap}, {tables_in_sequence, floor_fault, drop_frames}
+#define RANDOM     {lazy_at_random, fault_first, unmap}, {tables_at_random, floor_fault, drop_frames}
+#define SPURIOUS   {faulted_at_random, fault_again, unmap}, \
+		   {floor_faulted_at_random, floor_touch, drop_frames}
+#define TRANSLATE  {linear_pages, translate_pages, unmap_all}, \
+		   {floor_pages_and_records, floor_walk_and_find, drop_tables}
+
+static const struct workload list[] = {
+	{"fault in sequence", "fault", ZEROED, 2.6, SEQUENTIAL, NULL},
+	{"fault at random", "fault", ZEROED, 2.2, RANDOM, NULL},
+	{"fault in sequence, lock", "fault", ZEROED | WITH_LOCK, 1.6, SEQUENTIAL, NULL},
+	{"fault at random, lock", "fault", ZEROED | WITH_LOCK, 1.6, RANDOM, NULL},
+	{"fault at random, 1,000 regions", "fault", ZEROED | MANY_REGIONS, 0, RANDOM, NULL},
+	{"fault at random, callback", "fault", ZEROED | WITH_CALLBACK, 0, RANDOM, NULL},
+	{"fault at random, zeroed by the library", "fault", 0, 0, RANDOM, NULL},
+	{"second fault", "fault", ZEROED, 2.4, SPURIOUS, NULL},
+	{"second fault, lock", "fault", ZEROED | WITH_LOCK, 1.6, SPURIOUS, NULL},
+	{"walk 4 KiB pages at random", "call", 0, 2.0,
+	 {linear_pages, walk_pages, unmap_all}, {floor_pages, floor_walk_pages, drop_tables}, NULL},
+	{"walk 2 MiB leaves at random", "call", 0, 2.2,
+	 {linear_large, walk_large, unmap_all}, {floor_large, floor_walk_large, drop_tables}, NULL},
+	{"walk 4 KiB pages at random, callback", "call", WITH_CALLBACK, 0,
+	 {linear_pages, walk_pages, unmap_all}, {floor_pages, floor_walk_pages, drop_tables}, NULL},
+	{"walk 4 KiB pages at random, lock", "call", WITH_LOCK, 0,
+	 {linear_pages, walk_pages, unmap_all}, {floor_pages, floor_walk_pages, drop_tables}, NULL},
+	{"translate at random, one region", "call", 0, 2.4, TRANSLATE, NULL},
+	{"translate at random, 1,000 regions", "call", MANY_REGIONS, 2.4, TRANSLATE, NULL},
+	{"walk, each depending on the last", "call", 0, 1.25,
+	 {linear_pages, walk_dependent, unmap_all}, {floor_pages, floor_dependent, drop_tables}, NULL},
+};
+/* clang-format on */
+
+const struct workload_list workloads_pages = {list, sizeof(list) / sizeof(list[0])};

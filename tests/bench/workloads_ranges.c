@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole ranges: map, unmap, populate, protect, lazy. */
+#include "floors.h"
+
+#define PAGES_1G   (GIB / PAGE)
+#define LEAVES_64G (64 * GIB / (2 * MIB))
+/* Host memory that nobody reads: linear leaves name it. Larger leaves do not fit its alignment. */
+#define LINEAR_PAGES (UINT64_C(1) << 36 | PAGE)
+#define LINEAR_LARGE (UINT64_C(1) << 36 | 2 * MIB)
+
+#define FLOORS bench->format->floors
+
+static void unmap_all(struct bench *bench)
+{
+	addrspace_clear(&bench->as);
+}
+
+static void drop_tables(struct bench *bench)
+{
+	FLOORS->drop(bench, false);
+}
+
+static void drop_frames(struct bench *bench)
+{
+	FLOORS->drop(bench, true);
+}
+
+static uint64_t map_pages(struct bench *bench)
+{
+	bench_require(!addrspace_map_linear(&bench->as, 0, GIB, LINEAR_PAGES, &bench_rwx, 0));
+	return PAGES_1G;
+}
+
+static uint64_t map_large(struct bench *bench)
+{
+	bench_require(!addrspace_map_linear(&bench->as, 0, 64 * GIB, LINEAR_LARGE, &bench_rwx, 0));
+	return LEAVES_64G;
+}
+
+static uint64_t map_populated(struct bench *bench)
+{
+	bench_require(!addrspace_map_alloc(&bench->as, 0, GIB, &bench_rwx, ADDRSPACE_MAP_POPULATE));
+	return PAGES_1G;
+}
+
+static uint64_t unmap_pages(struct bench *bench)
+{
+	bench_require(!addrspace_unmap(&bench->as, 0, GIB));
+	return PAGES_1G;
+}
+
+static uint64_t unmap_large(struct bench *bench)
+{
+	bench_require(!addrspace_unmap(&bench->as, 0, 64 * GIB));
+	return LEAVES_64G;
+}
+
+static uint64_t protect_pages(struct bench *bench)
+{
+	bench_require(!addrspace_protect(&bench->as, 0, GIB, bench_ro.permissions));
+	return PAGES_1G;
+}
+
+static void before_map_pages(struct bench *bench)
+{
+	map_pages(bench);
+}
+
+static void before_map_large(struct bench *bench)
+{
+	map_large(bench);
+}
+
+static void before_map_populated(struct bench *bench)
+{
+	map_populated(bench);
+}
+
+static uint64_t floor_fill_pages(struct bench *bench)
+{
+	return FLOORS->fill_pages(bench, PAGES_1G);
+}
+
+static uint64_t floor_fill_large(struct bench *bench)
+{
+	return FLOORS->fill_large(bench, LEAVES_64G);
+}
+
+static uint64_t floor_clear_pages(struct bench *bench)
+{
+	return FLOORS->clear_pages(bench, PAGES_1G);
+}
+
+static uint64_t floor_clear_large(struct bench *bench)
+{
+	return FLOORS->clear_large(bench, LEAVES_64G);
+}
+
+static uint64_t floor_clear_bit(struct bench *bench)
+{
+	return FLOORS->clear_bit(bench, PAGES_1G);
+}
+
+static uint64_t floor_populate(struct bench *bench)
+{
+	return FLOORS->populate(bench, PAGES_1G);
+}
+
+static uint64_t floor_release(struct bench *bench)
+{
+	return FLOORS->release(bench, PAGES_1G);
+}
+
+static void before_fill_pages(struct bench *bench)
+{
+	floor_fill_pages(bench);
+}
+
+static void before_fill_large(struct bench *bench)
+{
+	floor_fill_large(bench);
+}
+
+static void before_populate(struct bench *bench)
+{
+	floor_populate(bench);
+}
+
+/* ---- lazy: operations so short that each is timed by itself ---- */
+
+#define LAZY_ROUNDS 200u
+#define LAZY_GPA    (64 * TIB)
+
+static uint64_t map_lazy(struct bench *bench, uint64_t size)
+{
+	for (unsigned i = 0; i < LAZY_ROUNDS; i++) {
+		bench_timer_start();
+		bench_require(!addrspace_map_alloc(&bench->as, LAZY_GPA, size, &bench_rwx, 0));
+		bench_timer_stop();
+		bench_require(!addrspace_unmap(&bench->as, LAZY_GPA, size));
+	}
+	return LAZY_ROUNDS;
+}
+
+static uint64_t map_lazy_1m(struct bench *bench)
+{
+	return map_lazy(bench, MIB);
+}
+
+static uint64_t map_lazy_64t(struct bench *bench)
+{
+	return map_lazy(bench, 64 * TIB);
+}
+
+static uint64_t unmap_lazy(struct bench *bench)
+{
+	for (unsigned i = 0; i < LAZY_ROUNDS; i++) {
+		bench_require(!addrspace_map_alloc(&bench->as, LAZY_GPA, 64 * TIB, &bench_rwx, 0));
+		bench_timer_start();
+		bench_require(!addrspace_unmap(&bench->as, LAZY_GPA, 64 * TIB));
+		bench_timer_stop();
+	}
+	return LAZY_ROUNDS;
+}
+
+static uint64_t floor_two_searches(struct bench *bench)
+{
+	struct addrspace_region region;
+
+	for (unsigned i = 0; i < LAZY_ROUNDS; i++) {
+		bench_timer_start();
+		addrspace_find_region(&bench->as, LAZY_GPA + (bench->sink & PAGE), &region);
+		bench->sink += region.gpa;
+		addrspace_find_region(&bench->as, LAZY_GPA + (bench->sink & PAGE), &region);
+		bench->sink += region.gpa;
+		bench_timer_stop();
+	}
+	return LAZY_ROUNDS;
+}
+
+static uint64_t floor_scan_root(struct bench *bench)
+{
+	const volatile uint64_t *root = bench->floor_root;
+
+	for (unsigned i = 0; i < LAZY_ROUNDS; i++) {
+		uint64_t any = 0;
+
+		bench_timer_start();
+		for (unsigned k = 0; k < 64 * TIB >> 39; k++)
+			any |= root[k];
+		bench->sink += any;
+		bench_timer_stop();
+	}
+	return LAZY_ROUNDS;
+}
+
+/* ---- a hole in a large leaf ---- */
+
+#define HOLE_LEAVES 512u
+
+static void before_holes(struct bench *bench)
+{
+	bench_require(!addrspace_map_linear(&bench->as, 0, HOLE_LEAVES * 2 * MIB, LINEAR_LARGE,
+					    &bench_rwx, 0));
+}
+
+static uint64_t punch_holes(struct bench *bench)
+{
+	for (uint64_t i = 0; i < HOLE_LEAVES; i++)
+		bench_require(!addrspace_unmap(&bench->as, i * 2 * MIB + 77 * PAGE, PAGE));
+	return HOLE_LEAVES;
+}
+
+/** Takes a table frame for each and fills it. */
+static uint64_t floor_holes(struct bench *bench)
+{
+	return FLOORS->fill_pages(bench, HOLE_LEAVES * 512) / 512;
+}
+
+/** Not present any more, so that drop() does not find them: the tables are found by filling again. */
+static void drop_cleared_pages(struct bench *bench)
+{
+	before_fill_pages(bench);
+	drop_tables(bench);
+}
+
+static void drop_cleared_large(struct bench *bench)
+{
+	before_fill_large(bench);
+	drop_tables(bench);
+}
+
+/* clang-format off */
+static const struct workload list[] = {
+	{"map linear 1 GiB, 4 KiB pages", "page", 0, 1.6,
+	 {NULL, map_pages, unmap_all}, {NULL, floor_fill_pages, drop_tables}, NULL},
+	{"map linear 1 GiB, 4 KiB pages, callback", "page", WITH_CALLBACK, 0,
+	 {NULL, map_pages, unmap_all}, {NULL, floor_fill_pages, drop_tables}, NULL},
+	{"map linear 64 GiB, 2 MiB leaves", "leaf", 0, 1.6,
+	 {NULL, map_large, unmap_all}, {NULL, floor_fill_large, drop_tables}, NULL},
+	{"unmap linear 1 GiB, 4 KiB pages", "page", 0, 0.2,
+	 {before_map_pages, unmap_pages, NULL},
+	 {before_fill_pages, floor_clear_pages, drop_cleared_pages}, NULL},
+	{"unmap linear 64 GiB, 2 MiB leaves", "leaf", 0, 0.2,
+	 {before_map_large, unmap_large, NULL},
+	 {before_fill_large, floor_clear_large, drop_cleared_large}, NULL},
+	{"populate 1 GiB, frames come zeroed", "page", ZEROED, 2.0,
+	 {NULL, map_populated, unmap_all}, {NULL, floor_populate, drop_frames}, NULL},
+	{"unmap populated 1 GiB", "page", ZEROED, 2.0,
+	 {before_map_populated, unmap_pages, NULL},
+	 {before_populate, floor_release, drop_tables}, NULL},
+	{"populate 1 GiB, zeroed by the library", "page", 0, 1.2,
+	 {NULL, map_populated, unmap_all}, {NULL, floor_populate, drop_frames}, NULL},
+	{"map lazy 1 MiB", "call", 0, 2.0, {NULL, map_lazy_1m, NULL}, {NULL, floor_two_searches, NULL}, NULL},
+	{"map lazy 64 TiB", "call", 0, 2.0, {NULL, map_lazy_64t, NULL}, {NULL, floor_two_searches, NULL}, NULL},
+	{"map lazy 64 TiB, 1,000 regions", "call", MANY_REGIONS, 0,
+	 {NULL, map_lazy_64t, NULL}, {NULL, floor_two_searches, NULL}, NULL},
+	{"unmap untouched lazy 64 TiB", "call", 0, 2.0,
+	 {NULL, unmap_lazy, NULL}, {NULL, floor_scan_root, NULL}, NULL},
+	{"hole of 4 KiB in a 2 MiB leaf", "hole", 0, 1.5,
+	 {before_holes, punch_holes, unmap_all}, {NULL, floor_holes, drop_tables}, NULL},
+	{"remove write from 1 GiB of 4 KiB pages", "page", 0, 1.6,
+	 {before_map_pages, protect_pages, unmap_all},
+	 {before_fill_pages, floor_clear_bit, drop_tables}, NULL},
+};
+/* clang-format on */
+
+const struct workload_list workloads_ranges = {list, sizeof(list) / sizeof(list[0])};

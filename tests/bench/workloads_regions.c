@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The set of regions. */
+#include "bench.h"
+
+#define FINDS   200000u
+#define CHANGES 2000u
+
+static void map_regions(struct bench *bench, uint64_t count)
+{
+	bench_map_regions(bench, count);
+	bench_shuffle(bench, count);
+}
+
+static void regions_100k(struct bench *bench)
+{
+	map_regions(bench, 100000);
+}
+
+static void regions_1m(struct bench *bench)
+{
+	map_regions(bench, 1000000);
+}
+
+static void clear(struct bench *bench)
+{
+	addrspace_clear(&bench->as);
+}
+
+/** Each lookup depends on the last: the record found says which one is next. */
+static uint64_t find(struct bench *bench)
+{
+	struct addrspace_region region = {0};
+
+	for (uint64_t i = 0; i < FINDS; i++) {
+		uint64_t number = bench->order[i % bench->record_count];
+
+		if (addrspace_find_region(&bench->as, bench_region_gpa(number) + region.permissions,
+					  &region))
+			__builtin_trap();
+	}
+	bench->sink += region.gpa;
+	return FINDS;
+}
+
+static void records(struct bench *bench, uint64_t count)
+{
+	records_make(bench, count);
+	bench_shuffle(bench, count);
+}
+
+static void records_100k(struct bench *bench)
+{
+	records(bench, 100000);
+}
+
+static void records_1m(struct bench *bench)
+{
+	records(bench, 1000000);
+}
+
+static inline uint64_t find_records(struct bench *bench,
+				    const struct record *(*search)(const struct bench *bench,
+								   uint64_t gpa))
+{
+	uint64_t last = 0;
+
+	for (uint64_t i = 0; i < FINDS; i++) {
+		uint64_t number = bench->order[i % bench->record_count];
+		const struct record *record = search(bench, bench_region_gpa(number) + last);
+
+		last = record->cookie + record->offset; /* 0 */
+	}
+	bench->sink += last;
+	return FINDS;
+}
+
+static uint64_t floor_find(struct bench *bench)
+{
+	return find_records(bench, records_find);
+}
+
+static uint64_t floor_find_branchy(struct bench *bench)
+{
+	return find_records(bench, records_find_branchy);
+}
+
+/** The whole public call: a page leaves its place and comes back. */
+static uint64_t insert(struct bench *bench)
+{
+	for (uint64_t i = 0; i < CHANGES; i++) {
+		uint64_t gpa = bench_region_gpa(bench->order[i]);
+
+		bench_require(!addrspace_unmap(&bench->as, gpa, PAGE));
+		bench_timer_start();
+		bench_require(!addrspace_map_alloc(&bench->as, gpa, PAGE, &bench_rwx, 0));
+		bench_timer_stop();
+	}
+	return CHANGES;
+}
+
+static uint64_t take_out(struct bench *bench)
+{
+	for (uint64_t i = 0; i < CHANGES; i++) {
+		uint64_t gpa = bench_region_gpa(bench->order[i]);
+
+		bench_timer_start();
+		bench_require(!addrspace_unmap(&bench->as, gpa, PAGE));
+		bench_timer_stop();
+		bench_require(!addrspace_map_alloc(&bench->as, gpa, PAGE, &bench_rwx, 0));
+	}
+	return CHANGES;
+}
+
+static uint64_t floor_search_timed(struct bench *bench)
+{
+	for (uint64_t i = 0; i < CHANGES; i++) {
+		uint64_t gpa = bench_region_gpa(bench->order[i]);
+
+		bench_timer_start();
+		bench->sink += records_find(bench, gpa)->size;
+		bench_timer_stop();
+	}
+	return CHANGES;
+}
+
+/* clang-format off */
+static const struct workload list[] = {
+	{"find one of 100,000 regions", "call", 0, 1.0,
+	 {regions_100k, find, clear}, {records_100k, floor_find, NULL}, floor_find_branchy},
+	{"find one of 1,000,000 regions", "call", 0, 1.0,
+	 {regions_1m, find, clear}, {records_1m, floor_find, NULL}, floor_find_branchy},
+	{"insert one region among 100,000", "call", 0, 2.0,
+	 {regions_100k, insert, clear}, {records_100k, floor_search_timed, NULL}, NULL},
+	{"remove one region among 100,000", "call", 0, 2.0,
+	 {regions_100k, take_out, clear}, {records_100k, floor_search_timed, NULL}, NULL},
+};
+/* clang-format on */
+
+const struct workload_list workloads_regions = {list, sizeof(list) / sizeof(list[0])};
