@@ -291,6 +291,31 @@ static void check_page(struct space *space, enum after after, uint64_t page)
 	}
 }
 
+/* ---- the hypervisor's view, through the same translation ---- */
+
+static unsigned permissions_after(enum after after)
+{
+	switch (after) {
+	case AFTER_READ_ONLY:
+		return R;
+	case AFTER_MOVED:
+	case AFTER_OTHER:
+		return RWX;
+	default:
+		return 0;
+	}
+}
+
+/* What no entry of the guest has flushed since the change shows here, and only here where each of them
+ * flushes everything. */
+static void touch(struct space *space, uint64_t gpa, unsigned permissions)
+{
+	const struct access access = {.kind = ACCESS_ATOMIC, .gpa = gpa};
+
+	access_check_touch(space, &access, permissions ? space_host(space, gpa) : NULL,
+			   permissions);
+}
+
 /* ---- a scene ---- */
 
 #define NEIGHBOURS 4
@@ -371,8 +396,17 @@ static void change_page(struct space *space, const struct scene *scene, const st
 		guest_writes(space, page);
 	before = space_audit(space);
 	space_new_invalidations(space);
+	for (unsigned i = 0; i < count; i++)
+		touch(space, beside[i], RWX);
+	if (ram)
+		touch(space, page, RWX);
 	check_at(page, change->name);
 	change->apply(space, scene, page);
+	if (ram)
+		touch(space, page, permissions_after(change->after));
+	for (unsigned i = 0; i < count; i++)
+		touch(space, beside[i], RWX);
+	check_at(page, change->name);
 	check_invalidation(space, scene, page);
 	now = space_audit(space);
 	check_counts(&before, scene, change, page, &now);
