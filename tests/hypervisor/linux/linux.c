@@ -92,6 +92,8 @@ static void answer_fault(unsigned cpu, const struct vcpu_exit *exit)
 	count_fault(&self->counts, fault, outcome);
 	switch (outcome) {
 	case ADDRSPACE_FAULT_RESOLVED:
+		pressure_note_fault(&self->pressure, fault->gpa);
+		return;
 	case ADDRSPACE_FAULT_ALREADY_RESOLVED:
 		return;
 	case ADDRSPACE_FAULT_NOT_BACKED:
@@ -284,7 +286,11 @@ _Noreturn void program_run(void)
 	print("\n");
 	for (unsigned cpu = 0; cpu < MACHINE_CPUS; cpu++)
 		cpus[cpu].pressure = (struct pressure){
-			.as = &space, .counts = &cpus[cpu].counts, .random = cpu + 1};
+			.as = &space,
+			.counts = &cpus[cpu].counts,
+			.other = &cpus[(cpu + 1) % MACHINE_CPUS].pressure,
+			.random = cpu + 1,
+		};
 	linux_cpu_start(0, LINUX_KERNEL_GPA, LINUX_DTB_GPA);
 	for (unsigned cpu = 1; cpu < MACHINE_CPUS; cpu++)
 		machine_start_cpu(cpu, run_cpu);

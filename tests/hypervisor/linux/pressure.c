@@ -19,16 +19,32 @@ static uint64_t random_below(struct pressure *pressure, uint64_t limit)
 	return (pressure->random >> 11) % limit;
 }
 
-/** A page that is there; the other CPU may take it away at any time. 0: none was found. */
+void pressure_note_fault(struct pressure *pressure, uint64_t gpa)
+{
+	__atomic_store_n(&pressure->last_fault, gpa & ~(ADDRSPACE_PAGE_SIZE - 1), __ATOMIC_RELAXED);
+}
+
+static uint64_t random_page(struct pressure *pressure)
+{
+	return LINUX_RAM_GPA +
+	       random_below(pressure, LINUX_RAM_SIZE / ADDRSPACE_PAGE_SIZE) * ADDRSPACE_PAGE_SIZE;
+}
+
+/**
+ * A page that is there; the other CPU may take it away at any time. 0: none was found.
+ *
+ * Now and then the one that the other CPU's guest has just faulted in: it is in the middle of writing to
+ * it, or the other CPU is not yet back in the guest.
+ */
 static uint64_t choose_page(struct pressure *pressure, uint64_t *leaf_size)
 {
 	struct addrspace_translation translation;
+	uint64_t gpa = random_below(pressure, 4)
+			       ? random_page(pressure)
+			       : __atomic_load_n(&pressure->other->last_fault, __ATOMIC_RELAXED);
 
-	for (unsigned i = 0; i < TRIES; i++) {
-		uint64_t page = random_below(pressure, LINUX_RAM_SIZE / ADDRSPACE_PAGE_SIZE);
-		uint64_t gpa = LINUX_RAM_GPA + page * ADDRSPACE_PAGE_SIZE;
-
-		if (addrspace_walk(pressure->as, gpa, &translation))
+	for (unsigned i = 0; i < TRIES; i++, gpa = random_page(pressure)) {
+		if (!ram_contains(gpa) || addrspace_walk(pressure->as, gpa, &translation))
 			continue;
 		*leaf_size = translation.leaf_size;
 		return gpa;
