@@ -62,6 +62,8 @@ static void describe(void)
 	      yes_no(cpu.features & ADDRSPACE_CPU_LEAF_1G),
 	      yes_no(cpu.features & ADDRSPACE_CPU_HARDWARE_AD),
 	      yes_no(cpu.features & ADDRSPACE_CPU_EXECUTE_ONLY));
+	print("           a guest's own entries hold addresses of %u bits: none above is tried%s\n",
+	      cpu.host_bits, cpu.max_levels < 5 ? "; 5 levels are for the host's tests only" : "");
 }
 
 static uint64_t eptp(const struct addrspace *as)
