@@ -295,12 +295,14 @@ static void without_nx_the_guest_lives_as_ever(void **state)
 static void live_nx_is_a_defect_without_it(void **state)
 {
 	struct fixture *fixture = *state;
+	struct addrspace_defect defect;
 	uint64_t *slot;
 
 	map(fixture, 0, PAGE, LINEAR, R | X, ADDRSPACE_WRITE_BACK);
 	slot = entry_at(fixture, 0, 0);
 	*slot |= NX;
-	assert_int_equal(addrspace_verify(&fixture->as, NULL), ADDRSPACE_EFAULT);
+	assert_int_equal(addrspace_verify(&fixture->as, &defect), ADDRSPACE_EFAULT);
+	assert_string_equal(defect.what, "bits are set that nobody sets");
 	*slot &= ~NX;
 }
 
