@@ -86,6 +86,59 @@ struct addrspace_stage2_fault_registers {
 int addrspace_stage2_decode_fault(const struct addrspace_stage2_fault_registers *registers,
 				  struct addrspace_fault_info *info);
 
+/*
+ * Instructions. The rest of this file is for EL2 of an aarch64 CPU, with HCR_EL2.E2H and TGE as the
+ * hypervisor likes them. Interrupts (DAIF.I and F) are masked meanwhile, and registers come back as
+ * they were. CPUs whose errata ask for each TLBI and DSB twice are not covered (Cortex-A55 2441007,
+ * A76 1286807, A510 2441009).
+ */
+
+/**
+ * Does what the paging handler's invalidate hook owes, for the VMID that the guest runs under.
+ *
+ * DSB ISHST, so the hook needs no barrier; then, with the space's VMID in place of another that may be
+ * loaded, TLBI IPAS2E1IS for each leaf-sized step, or RIPAS2E1IS with TLBI_RANGE; DSB; VMALLE1IS for
+ * what combines both stages; DSB; ISB (Arm ARM D8.14). VMALLS12E1IS instead if tables changed, or
+ * for more than 512 steps. All in the inner shareable domain; for ADDRSPACE_THIS_CPU the forms that
+ * stay on this CPU, and then the caller must not move to another meanwhile.
+ * @return 0, or with nothing done: ADDRSPACE_EINVAL a null pointer or a space of another format;
+ * ADDRSPACE_ERANGE a VMID wider than the space's.
+ */
+int addrspace_stage2_invalidate(const struct addrspace *as, unsigned vmid,
+				const struct addrspace_invalidation *invalidation);
+
+/**
+ * To be called on the CPU that a virtual CPU comes to, before it runs there, if the CPU has run another
+ * virtual CPU of this space since, or this one has run elsewhere: virtual CPUs share the VMID, and each
+ * may have changed its own translations or code on its CPU only.
+ *
+ * TLBI VMALLE1, and IC IALLU unless CTR_EL0.DIC, for the space's VMID on this CPU. What stage 2 said
+ * needs nothing: addrspace_stage2_invalidate() has reached every CPU.
+ * @return as addrspace_stage2_invalidate().
+ */
+int addrspace_stage2_vcpu_moved(const struct addrspace *as, unsigned vmid);
+
+/**
+ * Translates a virtual address of the guest by its own tables and returns PAR_EL1 of AT S1E1R: what
+ * ADDRSPACE_DECODE_NEEDS_AT asks for. The guest's PAR_EL1 is kept.
+ *
+ * The virtual CPU's EL1 registers and its stage 2 (VTTBR_EL2, VTCR_EL2, HCR_EL2.VM) must be loaded on
+ * this CPU, as they are right after its exit. An external abort on the walk is taken by EL2's own
+ * vector, at the AT instruction.
+ */
+uint64_t addrspace_stage2_translate_va(uint64_t va);
+
+/**
+ * Does what the paging handler's prepare_frame hook owes: the guest sees these contents also with its
+ * caches off, and executes no older instructions. size bytes at address, as this CPU reads them;
+ * multiples of the page size.
+ *
+ * cpu_features are the space's. DC CIVAC by line unless they have FWB, which makes every access of
+ * the guest cacheable; leave FWB out for memory that is mapped ADDRSPACE_NON_CACHEABLE. IC IVAU by line,
+ * or IC IALLUIS, unless CTR_EL0.DIC. With the barriers.
+ */
+void addrspace_stage2_prepare_frame(const void *address, uint64_t size, uint32_t cpu_features);
+
 #ifdef __cplusplus
 }
 #endif

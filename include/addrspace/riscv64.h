@@ -62,6 +62,57 @@ int addrspace_gstage_identify(const char *isa, size_t length, uint64_t hgatp,
 int addrspace_gstage_decode_fault(uint64_t scause, uint64_t htval, uint64_t stval, uint64_t htinst,
 				  struct addrspace_fault_info *info);
 
+/* Instructions. The rest of this file is for HS mode of a riscv64 hart with the H extension. */
+
+/**
+ * Has every other hart that has run the VMID execute HFENCE.GVMA for [gpa, gpa + size) of it, and
+ * returns when they have: SBI's remote HFENCE.GVMA with VMID (RFENCE extension, function 3, which takes
+ * gpa as it is, not shifted), or an inter-processor interrupt of the embedder's. size UINT64_MAX:
+ * for all addresses, gpa being 0; the SBI call means the same by it.
+ *
+ * A hart that spins for the space's lock must be able to answer: the SBI call interrupts M mode, which
+ * HS mode cannot mask.
+ */
+typedef void (*addrspace_gstage_remote)(void *remote_ctx, unsigned vmid, uint64_t gpa,
+					uint64_t size);
+
+/**
+ * Does what the paging handler's invalidate hook owes, for the VMID that the guest runs under.
+ *
+ * HFENCE.GVMA on this hart, by address (gpa >> 2) for each leaf-sized step, or for the whole VMID if
+ * tables changed, since an address covers leaf entries only, or for more than 512 steps. Then, for
+ * ADDRSPACE_ALL_CPUS, one call of remote for the same, which may be NULL if there is no other hart;
+ * the stores to the tables are ordered before it. The caller must not move to another hart meanwhile.
+ * @return 0, or with nothing done: ADDRSPACE_EINVAL a null pointer or a space of another format;
+ * ADDRSPACE_ERANGE a VMID wider than 14 bits.
+ */
+int addrspace_gstage_invalidate(const struct addrspace *as, unsigned vmid,
+				const struct addrspace_invalidation *invalidation,
+				addrspace_gstage_remote remote, void *remote_ctx);
+
+/**
+ * To be called on the hart that a virtual CPU comes to, before it runs there, if the hart has run
+ * another virtual CPU of this space since, or this one has run elsewhere: they share the VMID, and each
+ * fences its own translations and code (SFENCE.VMA, FENCE.I) on its hart only.
+ *
+ * HFENCE.GVMA for the VMID, needed where remote reaches only harts that run the guest at the time;
+ * HFENCE.VVMA with the space's hgatp in place of another, interrupts masked meanwhile; FENCE.I.
+ * @return as addrspace_gstage_invalidate().
+ */
+int addrspace_gstage_vcpu_moved(const struct addrspace *as, unsigned vmid);
+
+/**
+ * Finds out what hgatp takes, for addrspace_gstage_identify(): its value after the widest MODE that
+ * sticks was written, with all bits of the VMID set: those that exist read 1. 0 if only Bare sticks.
+ *
+ * Before guests run on this hart: hgatp is as it was afterwards, and all guest translations of this hart
+ * are fenced. Interrupts are masked meanwhile.
+ */
+uint64_t addrspace_gstage_probe(void);
+
+/** How wide VMIDs are, from what addrspace_gstage_probe() returned: 0..14 bits. Pure. */
+unsigned addrspace_gstage_vmid_bits(uint64_t hgatp);
+
 #ifdef __cplusplus
 }
 #endif

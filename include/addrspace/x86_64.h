@@ -128,6 +128,46 @@ int addrspace_npt_identify(const struct addrspace_npt_id *id, struct addrspace_c
 int addrspace_npt_decode_fault(uint64_t exitinfo1, uint64_t exitinfo2,
 			       struct addrspace_fault_info *info);
 
+/*
+ * Flushing. No instruction of x86 reaches another CPU's nested translations, so each CPU flushes for
+ * itself, before it enters the guest: <addrspace/shootdown.h> says when, and makes the paging
+ * handler's invalidate hook. With what:
+ *
+ *	EPT	addrspace_shootdown_enter() > 0: addrspace_ept_flush(), before the entry
+ *	NPT	addrspace_shootdown_enter() > 0: addrspace_npt_tlb_control() into TLB_CONTROL of the
+ *		VMCB, else 0 there; the entry itself flushes
+ *
+ * A virtual CPU that comes to a CPU where it, or another one under the same VPID or ASID, ran before
+ * may meet what that left there of the guest's own translations: flush then as well. Both ways drop
+ * them too: INVEPT takes all that was combined with this EPT pointer, for every VPID (SDM 3C,
+ * 29.4.3.1), TLB_CONTROL all of the ASID.
+ */
+
+/**
+ * Drops on this CPU all that was cached for the space's EPT pointer: INVEPT single-context, or
+ * all-context without ADDRSPACE_CPU_INVEPT_SINGLE. In VMX root operation (elsewhere #UD), and such
+ * that the caller does not move to another CPU before it enters the guest.
+ * @return 0, or:
+ *   ADDRSPACE_EINVAL   as is NULL, or a space of another format
+ *   ADDRSPACE_ENOTSUP  the CPU refused: it lacks what the space's features promised
+ */
+int addrspace_ept_flush(const struct addrspace *as);
+
+/**
+ * Drops on this CPU what was cached for any EPT pointer: INVEPT all-context. To be called once after
+ * VMXON, since what was cached before VMXOFF may still be there (SDM 3C, 29.4.3.4). Otherwise as
+ * addrspace_ept_flush().
+ * @return 0, or ADDRSPACE_ENOTSUP: the CPU refused.
+ */
+int addrspace_ept_flush_all(void);
+
+/**
+ * What to write to the VMCB's TLB_CONTROL (offset 0x05c) before a VMRUN that must flush: 3, this
+ * ASID's entries, with ADDRSPACE_CPU_FLUSH_BY_ASID; else 1, everything (AMD APM 2, 15.16.2). Write 0
+ * again after the exit. cpu_features are the space's. Pure.
+ */
+uint8_t addrspace_npt_tlb_control(uint32_t cpu_features);
+
 #ifdef __cplusplus
 }
 #endif

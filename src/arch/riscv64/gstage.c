@@ -2,6 +2,7 @@
 /* RISC-V G-stage: geometry, what it refuses, and its root register (RISC-V Privileged, hgatp and
  * two-stage translation). */
 #include "gstage_format.h"
+#include "hgatp.h"
 
 #define ENTRY_FORMAT gstage_entry_format
 #include "walker.h"
@@ -14,10 +15,7 @@ WALKER_FOR(5, 5);
 
 #include <addrspace/riscv64.h>
 
-#define ROOT_ORDER       2 /* x4: 16 KiB, 16 KiB aligned */
-#define HGATP_MODE_SHIFT 60
-#define HGATP_VMID_SHIFT 44
-#define VMID_BITS        14
+#define ROOT_ORDER 2 /* x4: 16 KiB, 16 KiB aligned */
 
 static unsigned widest_gpa(unsigned levels)
 {
@@ -73,9 +71,9 @@ int addrspace_gstage_registers(const struct addrspace *as, unsigned vmid,
 
 	if (!as || !registers || as->format != &addrspace_gstage)
 		return ADDRSPACE_EINVAL;
-	if (vmid >> VMID_BITS)
+	if (vmid >> HGATP_VMID_BITS)
 		return ADDRSPACE_ERANGE;
-	mode = 8u + (as->levels - 3u); /* Sv39x4 8, Sv48x4 9, Sv57x4 10 */
+	mode = HGATP_MODE_SV39X4 + (as->levels - 3u);
 	registers->hgatp = mode << HGATP_MODE_SHIFT | (uint64_t)vmid << HGATP_VMID_SHIFT |
 			   as->root_hpa >> PAGE_SHIFT;
 	return 0;

@@ -4,14 +4,12 @@
  * Conventions"; Privileged, hypervisor extension, hgatp). The string comes from firmware: it is read
  * within its length, and what does not fit the conventions is no extension of ours.
  */
+#include "hgatp.h"
+
 #include <addrspace/riscv64.h>
 
 #define FOUND_H     (UINT32_C(1) << 30) /* beside enum addrspace_cpu_feature */
 #define FOUND_SVADE (UINT32_C(1) << 31)
-
-#define HGATP_MODE_SHIFT 60
-#define MODE_SV39X4      8
-#define MODE_SV57X4      10
 
 static const struct {
 	char name[7];
@@ -126,7 +124,7 @@ int addrspace_gstage_identify(const char *isa, size_t length, uint64_t hgatp,
 	if (!isa || !cpu)
 		return ADDRSPACE_EINVAL;
 	found = find_extensions(isa, length);
-	if (!(found & FOUND_H) || mode < MODE_SV39X4 || mode > MODE_SV57X4)
+	if (!(found & FOUND_H) || mode < HGATP_MODE_SV39X4 || mode > HGATP_MODE_SV57X4)
 		return ADDRSPACE_ENOTSUP;
 	/* With both, A and D fault until firmware is asked to have hardware set them. */
 	if (found & FOUND_SVADE)
@@ -135,7 +133,17 @@ int addrspace_gstage_identify(const char *isa, size_t length, uint64_t hgatp,
 	*cpu = (struct addrspace_cpu){
 		.features = found | ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G,
 		.host_bits = ADDRSPACE_MAX_HOST_BITS,
-		.max_levels = 3 + (mode - MODE_SV39X4),
+		.max_levels = 3 + (mode - HGATP_MODE_SV39X4),
 	};
 	return 0;
+}
+
+unsigned addrspace_gstage_vmid_bits(uint64_t hgatp)
+{
+	unsigned bits = 0;
+
+	/* Bits exist from the lowest up (RISC-V Privileged, VMIDLEN). */
+	while (bits < HGATP_VMID_BITS && hgatp >> (HGATP_VMID_SHIFT + bits) & 1)
+		bits++;
+	return bits;
 }

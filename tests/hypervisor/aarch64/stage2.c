@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The root registers, and the cache and TLB work that stage 2 needs. */
+/* The root registers; the cache and TLB work that stage 2 needs is the library's. */
 #include <addrspace/aarch64.h>
 
 #include "machine.h"
@@ -10,8 +10,6 @@
 #define HCR_BASE (UINT64_C(1) << 31 | UINT64_C(1) << 1 | UINT64_C(1) << 19)
 #define VMID_8   0xa5u
 #define VMID_16  0x1a5u
-/* One whole-VMID invalidation is cheaper than this many by address. */
-#define MANY_LEAVES 256
 
 static uint64_t hcr_of(const struct addrspace_stage2_registers *registers)
 {
@@ -33,10 +31,33 @@ static struct addrspace_stage2_registers registers_of(const struct addrspace *as
 	return registers;
 }
 
+static unsigned vmid_of(const struct addrspace *as)
+{
+	return (unsigned)(registers_of(as).vttbr_el2 >> 48);
+}
+
+/** A virtual CPU comes to this CPU. The library puts the space in place of what is loaded, which is
+ * another or none, and must give that back. */
+static void move_here(const struct addrspace *as)
+{
+	uint64_t vttbr = read_register(vttbr_el2);
+	uint64_t vtcr = read_register(vtcr_el2);
+	uint64_t hcr = read_register(hcr_el2);
+	uint64_t daif = read_register(daif);
+	int error = addrspace_stage2_vcpu_moved(as, vmid_of(as));
+
+	if (error)
+		fail("addrspace_stage2_vcpu_moved: %s", addrspace_error_name(error));
+	if (read_register(vttbr_el2) != vttbr || read_register(vtcr_el2) != vtcr ||
+	    read_register(hcr_el2) != hcr || read_register(daif) != daif)
+		fail("addrspace_stage2_vcpu_moved has left other registers behind");
+}
+
 void machine_load_root(const struct addrspace *as)
 {
 	struct addrspace_stage2_registers registers = registers_of(as);
 
+	move_here(as);
 	write_register(vtcr_el2, registers.vtcr_el2);
 	write_register(vttbr_el2, registers.vttbr_el2);
 	write_register(hcr_el2, hcr_of(&registers));
@@ -59,63 +80,18 @@ void machine_describe_root(const struct addrspace *as)
 	      registers.vttbr_el2, hcr_of(&registers));
 }
 
-/** The smallest data cache line of any cache, in bytes. */
-static uint64_t cache_line(uint64_t ctr)
-{
-	return UINT64_C(4) << register_field(ctr, 16, 4);
-}
-
-/* A guest with its caches off reads memory directly, and must not meet a clean but older line when
- * it turns them on: clean and invalidate to the point of coherency, unless FWB makes all its
- * accesses cached. Instruction caches may hold what the frame held before. */
 void machine_prepare_frame(uint64_t hpa, uint64_t size)
 {
-	uint64_t ctr = read_register(ctr_el0);
-	uint64_t line = cache_line(ctr);
+	bool fwb = register_field(read_register(hcr_el2), 46, 1);
 
-	if (!(read_register(hcr_el2) >> 46 & 1))
-		for (uint64_t at = hpa; at < hpa + size; at += line)
-			__asm__ volatile("dc civac, %0" : : "r"(at) : "memory");
-	barrier("dsb ish");
-	if (!(ctr >> 29 & 1))
-		barrier("ic ialluis\n\tdsb ish\n\tisb");
-}
-
-#define tlbi_leaf(operation, operand)                                                              \
-	__asm__ volatile("tlbi " operation ", %0" : : "r"(operand) : "memory")
-
-static void invalidate_leaves(const struct addrspace_invalidation *range, bool here_only)
-{
-	uint64_t first = range->gpa & ~(range->stride - 1);
-	uint64_t leaves = (range->gpa + range->size - first + range->stride - 1) / range->stride;
-
-	for (uint64_t i = 0; i < leaves; i++) {
-		uint64_t operand = (first + i * range->stride) >> 12;
-
-		if (here_only)
-			tlbi_leaf("ipas2e1", operand);
-		else
-			tlbi_leaf("ipas2e1is", operand);
-	}
-	/* Entries that combine both stages are not looked up by guest-physical address. */
-	barrier("dsb ish");
-	if (here_only)
-		barrier("tlbi vmalle1");
-	else
-		barrier("tlbi vmalle1is");
+	addrspace_stage2_prepare_frame((const void *)(uintptr_t)hpa, size,
+				       fwb ? ADDRSPACE_CPU_FWB : 0);
 }
 
 void machine_invalidate(const struct addrspace *as, const struct addrspace_invalidation *range)
 {
-	bool here_only = range->scope == ADDRSPACE_THIS_CPU;
+	int error = addrspace_stage2_invalidate(as, vmid_of(as), range);
 
-	(void)as;
-	barrier("dsb ishst");
-	if (!range->tables_changed && range->size / range->stride <= MANY_LEAVES)
-		invalidate_leaves(range, here_only);
-	else if (here_only)
-		barrier("tlbi vmalls12e1");
-	else
-		barrier("tlbi vmalls12e1is");
-	barrier("dsb ish\n\tisb");
+	if (error)
+		fail("addrspace_stage2_invalidate: %s", addrspace_error_name(error));
 }

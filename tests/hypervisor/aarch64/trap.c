@@ -69,19 +69,8 @@ void vcpu_complete_load(struct vcpu *vcpu, uint64_t value)
 	vcpu_skip_instruction(vcpu);
 }
 
-/* The guest's own translation is done once more. It may have changed meanwhile, then the guest
- * retries. */
-static uint64_t translate_again(uint64_t far)
-{
-	uint64_t guests_par = read_register(par_el1);
-	uint64_t par;
-
-	__asm__ volatile("at s1e1r, %0\n\tisb" : : "r"(far) : "memory");
-	par = read_register(par_el1);
-	write_register(par_el1, guests_par);
-	return par;
-}
-
+/* Where the fault does not tell its address, the guest's own translation is done once more. It may
+ * have changed meanwhile, then the guest retries. */
 static int decode_fault(uint64_t esr, struct addrspace_fault_info *fault)
 {
 	struct addrspace_stage2_fault_registers registers = {
@@ -93,7 +82,7 @@ static int decode_fault(uint64_t esr, struct addrspace_fault_info *fault)
 
 	if (answer != ADDRSPACE_DECODE_NEEDS_AT)
 		return answer;
-	registers.par_el1 = translate_again(registers.far_el2);
+	registers.par_el1 = addrspace_stage2_translate_va(registers.far_el2);
 	registers.par_valid = true;
 	return addrspace_stage2_decode_fault(&registers, fault);
 }

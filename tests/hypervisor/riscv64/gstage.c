@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The root register, and the TLB work that the G-stage needs (RISC-V Privileged, "Hypervisor
- * Memory-Management Fence Instructions"). */
+/* The root register, and how the other harts are reached for the library's TLB work. */
 #include <addrspace/riscv64.h>
 
 #include "cpus.h"
@@ -10,8 +9,6 @@
 #include "sbi.h"
 
 #define VMID 0x2a5u
-/* One fence of the whole VMID is cheaper than this many by address. */
-#define MANY_LEAVES 256
 
 static struct addrspace_gstage_registers registers_of(const struct addrspace *as)
 {
@@ -23,10 +20,24 @@ static struct addrspace_gstage_registers registers_of(const struct addrspace *as
 	return registers;
 }
 
+/** A virtual CPU comes to this hart. The library puts the space in place of what is loaded, which is
+ * another or none, and must give that back. */
+static void move_here(const struct addrspace *as)
+{
+	uint64_t hgatp = read_csr(CSR_HGATP);
+	int error = addrspace_gstage_vcpu_moved(as, VMID);
+
+	if (error)
+		fail("addrspace_gstage_vcpu_moved: %s", addrspace_error_name(error));
+	if (read_csr(CSR_HGATP) != hgatp)
+		fail("addrspace_gstage_vcpu_moved has left another hgatp behind");
+}
+
 void machine_load_root(const struct addrspace *as)
 {
 	uint64_t hgatp = registers_of(as).hgatp;
 
+	move_here(as);
 	write_csr(CSR_HGATP, hgatp);
 	hfence_gvma_all();
 	if (read_csr(CSR_HGATP) != hgatp)
@@ -49,11 +60,12 @@ void machine_prepare_frame(uint64_t hpa, uint64_t size)
 }
 
 /* The firmware does it there, whether that hart is in its guest or not. */
-static void fence_other_harts(uint64_t gpa, uint64_t size)
+static void fence_other_harts(void *ctx, unsigned vmid, uint64_t gpa, uint64_t size)
 {
-	uint64_t argument[5] = {0, 0, gpa, size, VMID};
+	uint64_t argument[5] = {0, 0, gpa, size, vmid};
 	struct sbi_result result;
 
+	(void)ctx;
 	for (unsigned cpu = 0; cpu < MACHINE_CPUS; cpu++)
 		if (cpu != machine_this_cpu())
 			argument[0] |= UINT64_C(1) << cpus_hart(cpu);
@@ -62,23 +74,10 @@ static void fence_other_harts(uint64_t gpa, uint64_t size)
 		fail("the firmware's remote HFENCE.GVMA: %ld", result.error);
 }
 
-static void fence_this_hart(const struct addrspace_invalidation *range)
-{
-	uint64_t leaves = (range->size + range->stride - 1) / range->stride;
-
-	for (uint64_t i = 0; i < leaves; i++)
-		hfence_gvma_address(range->gpa + i * range->stride, VMID);
-}
-
 void machine_invalidate(const struct addrspace *as, const struct addrspace_invalidation *range)
 {
-	bool all = range->tables_changed || range->size / range->stride > MANY_LEAVES;
+	int error = addrspace_gstage_invalidate(as, VMID, range, fence_other_harts, NULL);
 
-	(void)as;
-	if (all)
-		hfence_gvma_vmid(VMID);
-	else
-		fence_this_hart(range);
-	if (range->scope == ADDRSPACE_ALL_CPUS)
-		fence_other_harts(all ? 0 : range->gpa, all ? UINT64_MAX : range->size);
+	if (error)
+		fail("addrspace_gstage_invalidate: %s", addrspace_error_name(error));
 }

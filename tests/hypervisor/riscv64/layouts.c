@@ -11,8 +11,6 @@
 #include "vcpu.h"
 
 #define HGATP_MODE_SHIFT 60
-#define HGATP_VMID_SHIFT 44
-#define HGATP_VMIDS      (UINT64_C(0x3fff) << HGATP_VMID_SHIFT)
 #define FEWEST_LEVELS    3 /* Sv39x4, mode 8 */
 #define MOST_LEVELS      5 /* Sv57x4, mode 10 */
 
@@ -105,37 +103,16 @@ static bool has_upper_half(unsigned levels)
 	return probe_load(levels, 1024, &high);
 }
 
-static unsigned probe_vmid_bits(void)
-{
-	unsigned bits = 0;
-
-	write_csr(CSR_HGATP, mode_of(FEWEST_LEVELS) << HGATP_MODE_SHIFT | HGATP_VMIDS);
-	while (read_csr(CSR_HGATP) & HGATP_VMIDS & UINT64_MAX << (HGATP_VMID_SHIFT + bits))
-		bits++;
-	return bits;
-}
-
-static uint64_t probe_widest_mode(void)
-{
-	uint64_t hgatp = 0;
-
-	for (unsigned levels = MOST_LEVELS; levels >= FEWEST_LEVELS && !hgatp; levels--) {
-		write_csr(CSR_HGATP, mode_of(levels) << HGATP_MODE_SHIFT);
-		hgatp = read_csr(CSR_HGATP);
-	}
-	return hgatp;
-}
-
 void layouts_probe(void)
 {
-	int error;
+	uint64_t hgatp = addrspace_gstage_probe();
+	int error = addrspace_gstage_identify(board.isa, board.isa_length, hgatp, &cpu);
 
-	write_csr(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPVP);
-	write_csr(CSR_VSATP, 0);
-	vmid_bits = probe_vmid_bits();
-	error = addrspace_gstage_identify(board.isa, board.isa_length, probe_widest_mode(), &cpu);
 	if (error)
 		fail("addrspace_gstage_identify: %s", addrspace_error_name(error));
+	vmid_bits = addrspace_gstage_vmid_bits(hgatp);
+	write_csr(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPVP);
+	write_csr(CSR_VSATP, 0);
 	if (hardware_sets_accessed())
 		cpu.features |= ADDRSPACE_CPU_HARDWARE_AD;
 	for (unsigned levels = FEWEST_LEVELS; levels <= cpu.max_levels; levels++)

@@ -60,21 +60,6 @@
 #define write_csr(csr, value)                                                                      \
 	__asm__ volatile("csrw " csr_text(csr) ", %0" : : "rK"((uint64_t)(value)) : "memory")
 
-/** HFENCE.GVMA with rs1 = gpa >> 2 and rs2 = vmid. */
-static inline void hfence_gvma_address(uint64_t gpa, uint64_t vmid)
-{
-	__asm__ volatile(".insn r 0x73, 0, 0x31, x0, %0, %1"
-			 :
-			 : "r"(gpa >> 2), "r"(vmid)
-			 : "memory");
-}
-
-/** HFENCE.GVMA with rs1 = x0: every address of the VMID. */
-static inline void hfence_gvma_vmid(uint64_t vmid)
-{
-	__asm__ volatile(".insn r 0x73, 0, 0x31, x0, x0, %0" : : "r"(vmid) : "memory");
-}
-
 /** HFENCE.GVMA with rs1 = rs2 = x0: everything, whatever hgatp's MODE was. */
 static inline void hfence_gvma_all(void)
 {
