@@ -42,15 +42,25 @@ static void poison(uint64_t frame)
 	owners[frame].poisoned = true;
 }
 
-/** A CPU that can still reach a frame after it was given back is found by what it writes. */
-static void check_poison(uint64_t frame)
+/** The first word that is not poison, or NULL. */
+static const volatile uint64_t *find_unpoisoned(uint64_t frame)
 {
-	const uint64_t *word = (const uint64_t *)(uintptr_t)frame_hpa(frame);
+	const volatile uint64_t *word = (const uint64_t *)(uintptr_t)frame_hpa(frame);
 
 	for (unsigned i = 0; i < ADDRSPACE_PAGE_SIZE / sizeof(*word); i++)
 		if (word[i] != POISON * UINT64_C(0x0101010101010101))
-			fail("frame 0x%lx was written after it was given back: 0x%lx at 0x%lx",
-			     frame_hpa(frame), word[i], i * sizeof(*word));
+			return &word[i];
+	return NULL;
+}
+
+/** A CPU that can still reach a frame after it was given back is found by what it writes. */
+static void check_poison(uint64_t frame)
+{
+	const volatile uint64_t *word = find_unpoisoned(frame);
+
+	if (word)
+		fail("frame 0x%lx was written after it was given back: 0x%lx at 0x%lx",
+		     frame_hpa(frame), *word, (uintptr_t)word % ADDRSPACE_PAGE_SIZE);
 }
 
 void frame_pool_init_in(const struct frame_area *where)
@@ -188,6 +198,13 @@ void frame_pool_give(const struct addrspace_frame_request *request, uint64_t hpa
 	counts.of_kind[request->kind] -= frames;
 	counts.total -= frames;
 	spin_unlock(&lock);
+}
+
+bool frame_pool_is_intact(uint64_t hpa)
+{
+	uint64_t frame = (hpa - area.hpa) / ADDRSPACE_PAGE_SIZE;
+
+	return !owners[frame].taken && owners[frame].poisoned && !find_unpoisoned(frame);
 }
 
 struct frame_counts frame_pool_counts(void)

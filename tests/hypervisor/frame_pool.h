@@ -27,6 +27,8 @@ void frame_pool_init_in(const struct frame_area *where);
 bool frame_pool_take(const struct addrspace_frame_request *request, uint64_t *hpa);
 /** Gives a run or a piece of one back; poisons it. */
 void frame_pool_give(const struct addrspace_frame_request *request, uint64_t hpa);
+/** The frame is free, and nobody has written to it since it was given back. */
+bool frame_pool_is_intact(uint64_t hpa);
 struct frame_counts frame_pool_counts(void);
 const char *frame_kind_name(enum addrspace_frame_kind kind);
 

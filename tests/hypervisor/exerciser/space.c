@@ -175,12 +175,15 @@ static void write_guest_tables(struct space *space, unsigned cpu)
 	space->restart[cpu] = true;
 }
 
-void space_create(struct space *space, unsigned layout)
+void space_create(struct space *space, unsigned layout, bool scattered)
 {
+	const struct frame_area area = {
+		.hpa = MACHINE_POOL_HPA, .size = MACHINE_POOL_SIZE, .scattered = scattered};
+
 	*space = (struct space){
 		.config = {.handler = &vm_paging_handler, .handler_ctx = &space->memory},
 	};
-	frame_pool_init();
+	frame_pool_init_in(&area);
 	machine_configure(&space->config, layout);
 	space->facts = format_facts(&space->config);
 	space->gpa_limit = machine_gpa_limit(&space->config);

@@ -35,8 +35,9 @@ struct space {
 	struct addrspace_statistics empty; /* with nothing but the guest's image */
 };
 
-/** An empty space but for the guest's image, loaded on this CPU. */
-void space_create(struct space *space, unsigned layout);
+/** An empty space but for the guest's image, loaded on this CPU. Frames come in order, or scattered, so
+ * that one that is given back is not the next one to be had. */
+void space_create(struct space *space, unsigned layout, bool scattered);
 /** Checks that all is given back. */
 void space_destroy(struct space *space);
 

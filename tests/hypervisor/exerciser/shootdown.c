@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest stays on CPU 1 in a loop without exits of its own, while CPU 0 changes the page: once the call
+ * has returned, no access that the old tables allowed goes through, and nothing that the guest wrote is
+ * lost. */
+#include "libc.h"
+#include "looper.h"
+#include "print.h"
+#include "two_cpus.h"
+
+#define ROUNDS 20
+
+/* What the loop is over. */
+struct stage {
+	struct space *space;
+	uint64_t page; /* where CPU 1 loops */
+	uint64_t leaf; /* the 2 MiB around it */
+	struct looper looper;
+	uint64_t other; /* a page of the leaf that CPU 1 does not touch */
+};
+
+static uint64_t block(uint64_t page)
+{
+	return MACHINE_BLOCK_HPA + page * SIZE_4K;
+}
+
+static volatile uint64_t *word_at(uint64_t hpa)
+{
+	return host_pointer(hpa);
+}
+
+/* ---- what CPU 0 does ---- */
+
+/* Reads come to an end with unmap, and go on with what is mapped then. */
+static void unmap_and_map(struct stage *stage, unsigned round)
+{
+	uint64_t value = UINT64_C(0xa0000000) + round;
+
+	space_unmap(stage->space, stage->page, SIZE_4K);
+	looper_check_stopped(&stage->looper, ADDRSPACE_FAULT_NOT_BACKED);
+	*word_at(block(round % 2)) = value;
+	space_map_linear(stage->space, stage->page, SIZE_4K, block(round % 2), RWX, 0);
+	looper_resume(&stage->looper);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	check_equal("what the guest reads", value, looper_result(&stage->looper));
+}
+
+/* The old frame is the hypervisor's at once: what it puts there, the guest never reads. */
+static void replace(struct stage *stage, unsigned round)
+{
+	uint64_t value = UINT64_C(0xb0000000) + round;
+
+	*word_at(block(round % 2)) = value;
+	space_map_linear(stage->space, stage->page, SIZE_4K, block(round % 2), RWX,
+			 ADDRSPACE_MAP_REPLACE);
+	*word_at(block(1 - round % 2)) = UINT64_C(0xdead);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	check_equal("what the guest reads", value, looper_result(&stage->looper));
+}
+
+static void protect_and_back(struct stage *stage, unsigned round)
+{
+	volatile uint64_t *word = space_host(stage->space, stage->page);
+	uint64_t frozen;
+
+	(void)round;
+	space_protect(stage->space, stage->page, SIZE_4K, R);
+	frozen = *word;
+	looper_check_stopped(&stage->looper, ADDRSPACE_FAULT_DENIED);
+	check_equal("contents of a read-only page", frozen, *word);
+	space_protect(stage->space, stage->page, SIZE_4K, RWX);
+	looper_resume(&stage->looper);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+}
+
+static void copy_page(void *ctx, uint64_t old_hpa, uint64_t new_hpa)
+{
+	(void)ctx;
+	memcpy(host_pointer(new_hpa), host_pointer(old_hpa), SIZE_4K);
+}
+
+/* The old frame goes back to the pool, which finds out if anybody writes to it. */
+static void move(struct stage *stage, unsigned round)
+{
+	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST,
+							.gpa = stage->page};
+	uint64_t old = (uintptr_t)space_host(stage->space, stage->page);
+	uint64_t hpa;
+
+	(void)round;
+	if (!frame_pool_take(&request, &hpa))
+		fail("no frame to move to");
+	space_check_ok("replace_frame", addrspace_replace_frame(&stage->space->as, stage->page, hpa,
+								copy_page, NULL));
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	check_true("the old frame is as the pool left it", frame_pool_is_intact(old));
+}
+
+static void discard(struct stage *stage, unsigned round)
+{
+	uint64_t old = (uintptr_t)space_host(stage->space, stage->page);
+	unsigned resolved = stage->looper.outcomes[ADDRSPACE_FAULT_RESOLVED];
+
+	(void)round;
+	space_discard(stage->space, stage->page, SIZE_4K);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	if ((uintptr_t)space_host(stage->space, stage->page) != old)
+		check_true("the old frame is as the pool left it", frame_pool_is_intact(old));
+	check_equal("faults resolved by CPU 1", resolved + 1,
+		    stage->looper.outcomes[ADDRSPACE_FAULT_RESOLVED]);
+}
+
+/* The leaf under the guest is cut for another page, and made one again. */
+static void split_by_protect(struct stage *stage, unsigned round)
+{
+	(void)round;
+	space_protect(stage->space, stage->other, SIZE_4K, R);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	space_map_linear(stage->space, stage->leaf, SIZE_2M, block(512), RWX,
+			 ADDRSPACE_MAP_REPLACE);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+}
+
+static void split_by_unmap(struct stage *stage, unsigned round)
+{
+	(void)round;
+	space_unmap(stage->space, stage->other, SIZE_4K);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	space_map_linear(stage->space, stage->leaf, SIZE_2M, block(512), RWX,
+			 ADDRSPACE_MAP_REPLACE);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+}
+
+/* ---- the scenarios ---- */
+
+static void map_page(struct stage *stage)
+{
+	space_map_linear(stage->space, stage->page, SIZE_4K, block(1), RWX, 0);
+}
+
+static void map_lazy(struct stage *stage)
+{
+	space_map_alloc(stage->space, stage->leaf, SIZE_2M, RWX, 0);
+}
+
+static void map_leaf(struct stage *stage)
+{
+	*word_at(block(512) + (stage->page - stage->leaf)) = 0;
+	space_map_linear(stage->space, stage->leaf, SIZE_2M, block(512), RWX, 0);
+}
+
+struct scenario {
+	const char *name;
+	enum guest_operation operation;
+	void (*map)(struct stage *stage);
+	void (*round)(struct stage *stage, unsigned round);
+	unsigned invalidations; /* of a round */
+	bool adds_up;           /* the page holds the number of turns in the end */
+};
+
+static const struct scenario scenarios[] = {
+	{"unmap", GUEST_LOOP_READ, map_page, unmap_and_map, 1, false},
+	{"replace", GUEST_LOOP_READ, map_page, replace, 1, false},
+	{"protect", GUEST_LOOP_WRITE, map_page, protect_and_back, 2, true},
+	{"replace_frame", GUEST_LOOP_INCREMENT, map_lazy, move, 1, true},
+	{"discard", GUEST_LOOP_WRITE, map_lazy, discard, 1, true},
+	{"split by protect", GUEST_LOOP_INCREMENT, map_leaf, split_by_protect, 2, true},
+	{"split by unmap", GUEST_LOOP_INCREMENT, map_leaf, split_by_unmap, 2, true},
+};
+
+static void run_scenario(struct space *space, const struct scenario *scenario)
+{
+	uint64_t leaf = space_place(space, 1);
+	struct stage stage = {
+		.space = space,
+		.leaf = leaf,
+		.page = leaf + 7 * SIZE_4K,
+		.other = leaf + 8 * SIZE_4K,
+		.looper = {.space = space},
+	};
+	uint64_t turns;
+
+	check_at(stage.page, scenario->name);
+	stage.looper.request =
+		(struct request){.operation = scenario->operation, .gpa = stage.page};
+	scenario->map(&stage);
+	looper_start(&stage.looper);
+	space_new_invalidations(space);
+	for (unsigned round = 0; round < ROUNDS; round++)
+		scenario->round(&stage, round);
+	turns = looper_end(&stage.looper);
+	check_equal("invalidations", ROUNDS * scenario->invalidations,
+		    space_new_invalidations(space));
+	if (scenario->adds_up)
+		check_equal("what the guest has counted up", turns,
+			    *(uint64_t *)space_host(space, stage.page));
+	space_unmap(space, leaf, SIZE_2M);
+	space_check_empty(space);
+}
+
+void shootdown_run(struct space *space)
+{
+	for (unsigned i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
+		run_scenario(space, &scenarios[i]);
+}
