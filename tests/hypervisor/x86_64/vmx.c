@@ -29,7 +29,7 @@ static bool launched[MACHINE_CPUS];
 static const struct layout layouts[] = {
 	{"EPT 40 bits, hardware A/D", 40, 4, 0},
 	{"EPT 40 bits, A/D preset", 40, 4, ADDRSPACE_CPU_HARDWARE_AD},
-	{"EPT 48 bits, hardware A/D", 48, 4, 0},
+	{"EPT 48 bits, INVEPT of all only", 48, 4, ADDRSPACE_CPU_INVEPT_SINGLE},
 	{"EPT 39 bits, leaves up to 2 MiB", 39, 4, ADDRSPACE_CPU_LEAF_1G},
 	{"EPT 33 bits, no execute-only", 33, 4, ADDRSPACE_CPU_EXECUTE_ONLY},
 	{"EPT 32 bits, leaves of 4 KiB", 32, 4, ADDRSPACE_CPU_LEAF_1G | ADDRSPACE_CPU_LEAF_2M},
@@ -92,7 +92,10 @@ static void load_root(const struct addrspace *as)
 
 static void flush(const struct addrspace *as)
 {
-	vmx_flush_ept(eptp(as));
+	int error = addrspace_ept_flush(as);
+
+	if (error)
+		fail("addrspace_ept_flush: %s", addrspace_error_name(error));
 }
 
 static void reset_segments(void)

@@ -19,10 +19,7 @@ uint64_t vmx_ept_capabilities(void);
 /* On the VMCS of this CPU. */
 uint64_t vmx_read(uint32_t field);
 void vmx_write(uint32_t field, uint64_t value);
-
-/** What this CPU has cached of the nested table. */
-void vmx_flush_ept(uint64_t eptp);
-/** What it has cached of the guest's own tables: a guest that starts over has others. */
+/** Drops what this CPU has cached of the guest's own tables: a guest that starts over has others. */
 void vmx_flush_guest_linear(void);
 
 /** Enters the guest; true if the instruction itself failed. registers as in struct vcpu. */

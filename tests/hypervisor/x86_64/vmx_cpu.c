@@ -25,8 +25,7 @@
 #define BASIC_REVISION  UINT64_C(0x7fffffff)
 #define BASIC_TRUE      (UINT64_C(1) << 55)
 #define CPUID_1_ECX_VMX (UINT32_C(1) << 5)
-#define INVEPT_SINGLE   1
-#define INVVPID_SINGLE  1
+#define INVVPID_SINGLE  UINT64_C(1)
 
 struct vmx_page {
 	uint32_t revision;
@@ -190,27 +189,15 @@ void vmx_start(void)
 	write_host(cpu);
 }
 
-#define invalidate(instruction, type, operand)                                                     \
-	do {                                                                                       \
-		bool failed;                                                                       \
-		__asm__ volatile(instruction " %1, %2"                                             \
-				 : "=@ccbe"(failed)                                                \
-				 : "m"(operand), "r"((uint64_t)(type))                             \
-				 : "memory");                                                      \
-		if (failed)                                                                        \
-			fail("%s of type %d", instruction, type);                                  \
-	} while (0)
-
-void vmx_flush_ept(uint64_t eptp)
-{
-	const uint64_t operand[2] = {eptp, 0};
-
-	invalidate("invept", INVEPT_SINGLE, operand);
-}
-
 void vmx_flush_guest_linear(void)
 {
 	const uint64_t operand[2] = {VMX_VPID, 0};
+	bool failed;
 
-	invalidate("invvpid", INVVPID_SINGLE, operand);
+	__asm__ volatile("invvpid %1, %2"
+			 : "=@ccbe"(failed)
+			 : "m"(operand), "r"(INVVPID_SINGLE)
+			 : "memory");
+	if (failed)
+		fail("INVVPID of the guest's identifier");
 }
