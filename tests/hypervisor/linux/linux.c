@@ -12,7 +12,7 @@
 #include "spin.h"
 #include "swap.h"
 
-/* Rounds of init, unless the one who boots the machine asks for another number. */
+/* Of init. */
 #define ROUNDS 12
 /* After an exit that is no fault, and so comes rarely. */
 #define OPERATIONS_AT_REST 2
@@ -264,7 +264,7 @@ static void create_space(void)
 		.hpa = MACHINE_BLOCK_HPA, .size = MACHINE_BLOCK_SIZE / 2, .scattered = true};
 	struct addrspace_config config = {
 		.handler = swap_create(MACHINE_BLOCK_HPA + MACHINE_BLOCK_SIZE / 2,
-				       MACHINE_BLOCK_SIZE / 2),
+				       MACHINE_BLOCK_SIZE / 2, machine_mode()),
 		.handler_ctx = &memory,
 	};
 
@@ -281,7 +281,7 @@ _Noreturn void program_run(void)
 {
 	print("\naddrspace: Linux runs under nested paging (%s)\n\n", MACHINE_NAME);
 	machine_describe();
-	report_device.rounds = machine_mode() ? machine_mode() : ROUNDS;
+	report_device.rounds = ROUNDS;
 	create_space();
 	print("\n");
 	for (unsigned cpu = 0; cpu < MACHINE_CPUS; cpu++)

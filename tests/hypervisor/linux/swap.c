@@ -19,6 +19,7 @@ static uint8_t saved[RAM_PAGES];
 /* Not NULL: what this CPU frees is evicted, and counted there. */
 static uint64_t *evicted_by[MACHINE_CPUS];
 static struct paging_handler handler;
+static enum swap_mistake mistake;
 
 static uint64_t page_of(uint64_t gpa)
 {
@@ -70,10 +71,31 @@ static void release(void *ctx, const struct addrspace_frame_request *request, ui
 
 	if (request->kind == ADDRSPACE_FRAME_GUEST && evicted) {
 		for (uint64_t offset = 0; offset < size; offset += ADDRSPACE_PAGE_SIZE)
-			save(request->gpa + offset, hpa + offset);
+			if (mistake != SWAP_LATE_WRITES_LOST)
+				save(request->gpa + offset, hpa + offset);
 		*evicted += size / ADDRSPACE_PAGE_SIZE;
 	}
 	vm_paging_handler.free(ctx, request, hpa);
+}
+
+static void invalidate(void *ctx, const struct addrspace_invalidation *invalidation)
+{
+	struct addrspace_invalidation local = *invalidation;
+
+	if (mistake == SWAP_NO_INVALIDATION)
+		return;
+	local.scope = ADDRSPACE_THIS_CPU;
+	vm_paging_handler.invalidate(ctx,
+				     mistake == SWAP_LOCAL_INVALIDATION ? &local : invalidation);
+}
+
+static void save_too_early(struct addrspace *as, uint64_t gpa, uint64_t size)
+{
+	struct addrspace_translation translation;
+
+	for (uint64_t offset = 0; offset < size; offset += ADDRSPACE_PAGE_SIZE)
+		if (!addrspace_walk(as, gpa + offset, &translation))
+			save(gpa + offset, translation.hpa);
 }
 
 int swap_evict(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t *evicted)
@@ -81,19 +103,23 @@ int swap_evict(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t *evic
 	unsigned cpu = machine_this_cpu();
 	int error;
 
+	if (mistake == SWAP_LATE_WRITES_LOST)
+		save_too_early(as, gpa, size);
 	evicted_by[cpu] = evicted;
 	error = addrspace_discard(as, gpa, size);
 	evicted_by[cpu] = NULL;
 	return error;
 }
 
-const struct paging_handler *swap_create(uint64_t hpa, uint64_t size)
+const struct paging_handler *swap_create(uint64_t hpa, uint64_t size, enum swap_mistake wanted)
 {
 	if (size < LINUX_RAM_SIZE)
 		fail("the swap area is smaller than the guest's RAM");
 	swap_hpa = hpa;
+	mistake = wanted;
 	handler = vm_paging_handler;
 	handler.allocate = allocate;
 	handler.free = release;
+	handler.invalidate = invalidate;
 	return &handler;
 }
