@@ -286,6 +286,13 @@ $(BOOTS): boot-%:
 	$(call build-program,$*,story)
 	$(Q)$(RUN) --each "$(MACHINES_$*)" $(BUILD)/hypervisor/$*/exerciser.elf $(BUILD)/hypervisor/$*/story.elf
 
+## boot-negative   what the hypervisors leave out on purpose must be found out, on each machine that can show it
+boot-negative:
+	$(need) $(ARCHES) $(ARCHES:%=emulator-%) $(CLANG)
+	+$(Q)for arch in $(ARCHES); do $(MAKE) --no-print-directory hypervisor ARCH=$$arch PROGRAM=exerciser \
+		CROSS_COMPILE= || exit; done
+	$(Q)$(RUN)-negatives $(BUILD) $(foreach arch,$(ARCHES),$(MACHINES_$(arch):%=$(arch)/%))
+
 LINUX_ARCHES := aarch64
 LINUX_BOOTS := $(LINUX_ARCHES:%=boot-linux-%)
 
@@ -369,7 +376,7 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize bench hypervisor demo $(BOOTS) $(LINUX_BOOTS) \
+.PHONY: all libs unit unit-build unit-sanitize bench hypervisor demo boot-negative $(BOOTS) $(LINUX_BOOTS) \
 	linux-images size stack stack-arch freestanding freestanding-arch headers-check example \
 	format format-check check \
 	check-long deps clean help need-compiler need-libs need-unit need-bench need-linux need-format FORCE

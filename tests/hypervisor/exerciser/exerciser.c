@@ -7,6 +7,7 @@
 #include "faults.h"
 #include "machine.h"
 #include "matrix.h"
+#include "negative.h"
 #include "print.h"
 #include "space.h"
 #include "two_cpus.h"
@@ -26,6 +27,26 @@ static const struct theme double_themes[] = {
 	{"races", races_run},
 };
 
+static void matrix_and_changes_run(struct space *space)
+{
+	matrix_run(space);
+	changes_run(space);
+}
+
+/* What a control must make fail. */
+static const struct {
+	const char *name;
+	struct theme theme;
+} negatives[] = {
+	[NEGATIVE_INVALIDATION] = {"invalidation", {"shootdown", shootdown_run}},
+	[NEGATIVE_REMOTE_PART] = {"the other CPUs' part of it", {"shootdown", shootdown_run}},
+	[NEGATIVE_BREAK] = {"the break of a move", {"in place", in_place_run}},
+	[NEGATIVE_ZEROING] = {"zeroing", {"faults", faults_run}},
+	[NEGATIVE_LOCAL_PART] = {"invalidation", {"matrix and changes", matrix_and_changes_run}},
+};
+
+#define NEGATIVES (sizeof(negatives) / sizeof(negatives[0]))
+
 static void run_theme(const struct theme *theme, struct space *space)
 {
 	check_theme(theme->name);
@@ -42,7 +63,9 @@ static uint64_t run_themes(unsigned layout, const struct theme *themes, unsigned
 
 	check_layout(machine_layout_name(layout));
 	check_theme("create");
-	space_create(&space, layout, scattered);
+	space_create(&space, layout, scattered, negative_sabotage(NEGATIVE_NONE));
+	/* Many in one layout, and some in those that differ from it. */
+	space.rounds = layout ? 6 : 24;
 	for (unsigned i = 0; i < count; i++)
 		run_theme(&themes[i], &space);
 	check_theme("destroy");
@@ -68,6 +91,20 @@ static bool is_another_width(unsigned layout)
 	return false;
 }
 
+static _Noreturn void run_negative(enum negative negative)
+{
+	static struct space space;
+
+	if (negative >= NEGATIVES)
+		fail("there is no negative control %u", negative);
+	print("left out on purpose: %s\n", negatives[negative].name);
+	check_layout(machine_layout_name(0));
+	space_create(&space, 0, true, negative_sabotage(negative));
+	space.rounds = 6;
+	run_theme(&negatives[negative].theme, &space);
+	check_finish();
+}
+
 /* The second CPU starts late: on some machines it costs time, even if it has nothing to do. */
 _Noreturn void program_run(void)
 {
@@ -77,6 +114,8 @@ _Noreturn void program_run(void)
 
 	print("addrspace: the exerciser on %s\n", MACHINE_NAME);
 	machine_describe();
+	if (machine_mode())
+		run_negative(machine_mode());
 	for (unsigned layout = 0; layout < layouts; layout++)
 		exits += RUN_THEMES(layout, single_themes, false);
 	for (unsigned layout = 0; layout < layouts; layout++)

@@ -15,6 +15,9 @@ struct format_facts {
 	/** Width of the guest-physical addresses that a guest's own translation can come to: the rest
 	 * never reaches nested paging. */
 	uint8_t nameable_bits;
+	/** A host address, shifted right by so much, is these bits of an entry. */
+	uint64_t address_bits;
+	uint8_t address_shift;
 	/** The CPU's accesses to the guest's page tables count as writes. */
 	bool walks_write;
 	/** The CPU tells a permission from an absent entry. */

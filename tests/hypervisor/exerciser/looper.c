@@ -15,11 +15,24 @@ static bool is_over(int outcome)
 	return outcome == ADDRSPACE_FAULT_RESOLVED || outcome == ADDRSPACE_FAULT_ALREADY_RESOLVED;
 }
 
-static void answer_fault(struct looper *looper, const struct addrspace_fault_info *fault)
+/* So that both go through the fault call for the same page at once, however the emulator's threads are
+ * scheduled. */
+static void meet_partner(struct looper *looper, uint64_t gpa)
 {
-	int outcome = addrspace_handle_fault(&looper->space->as, fault->gpa, fault->access, NULL);
 	uint64_t turns = 0;
 
+	store(&looper->at, gpa);
+	while (looper->partner && load(&looper->partner->at) < gpa)
+		spin(&turns, "the guest on the other CPU to come as far");
+}
+
+static void answer_fault(struct looper *looper, const struct addrspace_fault_info *fault)
+{
+	uint64_t turns = 0;
+	int outcome;
+
+	meet_partner(looper, fault->gpa);
+	outcome = addrspace_handle_fault(&looper->space->as, fault->gpa, fault->access, NULL);
 	if (outcome < 0 || outcome >= FAULT_OUTCOMES) {
 		looper->errors++;
 		return;
@@ -41,6 +54,7 @@ void looper_run_here(struct looper *looper)
 		answer = subject_again(looper->space);
 	}
 	looper->result = answer.result;
+	store(&looper->at, UINT64_MAX);
 }
 
 static void run_on_second_cpu(void *context)

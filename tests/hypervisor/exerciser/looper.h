@@ -11,10 +11,12 @@
 struct looper {
 	struct space *space;
 	struct request request;
-	bool retries_denied;               /* what is denied will be allowed again */
+	bool retries_denied;    /* what is denied will be allowed again */
+	struct looper *partner; /* faults at an address only when this one is as far; or NULL */
 	unsigned outcomes[FAULT_OUTCOMES]; /* how often each, by enum addrspace_fault */
 	unsigned errors;                   /* of the fault call */
 	int waits_with;                    /* the outcome that it cannot go on with, or -1 */
+	uint64_t at;                       /* where it has come to: UINT64_MAX at the end */
 	uint64_t result;                   /* once it has ended */
 };
 

@@ -8,9 +8,8 @@
 #include "second_cpu.h"
 #include "two_cpus.h"
 
-#define PAGES  32
-#define ROUNDS 20
-#define SEED   UINT64_C(0x2ace5)
+#define PAGES 32
+#define SEED  UINT64_C(0x2ace5)
 /* What each adds to each page. */
 #define VALUE_0 UINT64_C(0x100000001)
 #define VALUE_1 UINT64_C(0x20000)
@@ -62,6 +61,9 @@ static unsigned race(struct space *space, uint64_t gpa, bool opposite)
 	if (opposite) {
 		second.request.gpa = last;
 		second.request.stride = 0 - SIZE_4K;
+	} else {
+		first.partner = &second;
+		second.partner = &first;
 	}
 	looper_start(&second);
 	looper_run_here(&first);
@@ -109,7 +111,7 @@ static void stir(struct space *space, uint64_t gpa)
 	};
 	uint64_t random = SEED;
 
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < space->rounds; round++) {
 		looper_start(&looper);
 		for (unsigned i = 0; i < 8; i++) {
 			uint64_t page = gpa + random_next(&random) % PAGES * SIZE_4K;
@@ -125,7 +127,7 @@ static void stir(struct space *space, uint64_t gpa)
 	space_audit(space);
 	for (uint64_t page = gpa; page < gpa + PAGES * SIZE_4K; page += SIZE_4K) {
 		check_at(page, "stir");
-		check_equal("what was added", ROUNDS * VALUE_1,
+		check_equal("what was added", space->rounds * VALUE_1,
 			    *(uint64_t *)space_host(space, page));
 	}
 }
@@ -138,12 +140,12 @@ void races_run(struct space *space)
 
 	check_at(gpa, "map_alloc");
 	space_map_alloc(space, gpa, PAGES * SIZE_4K, RW, 0);
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < space->rounds; round++) {
 		lost += race(space, gpa, round % 2);
 		space_discard(space, gpa, PAGES * SIZE_4K);
 	}
 	print("             of %u pages, %u were resolved by one CPU while the other faulted\n",
-	      ROUNDS * PAGES, lost);
+	      space->rounds * PAGES, lost);
 	stir(space, gpa);
 	space_unmap(space, gpa, PAGES * SIZE_4K);
 	space_check_empty(space);

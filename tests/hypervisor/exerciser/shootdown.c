@@ -7,8 +7,6 @@
 #include "print.h"
 #include "two_cpus.h"
 
-#define ROUNDS 20
-
 /* What the loop is over. */
 struct stage {
 	struct space *space;
@@ -130,6 +128,51 @@ static void split_by_unmap(struct stage *stage, unsigned round)
 	check_true("the guest goes on", looper_turns(&stage->looper));
 }
 
+/* ---- what it must not do ---- */
+
+/** The leaf itself, found by hand. */
+static uint64_t *leaf_entry(struct space *space, uint64_t gpa)
+{
+	uint64_t *table = host_pointer(space->as.root_hpa);
+
+	for (unsigned level = space->config.levels - 1;; level--) {
+		uint64_t index = gpa >> (12 + 9 * level);
+		bool root = level + 1 == space->config.levels;
+		uint64_t *entry = &table[root ? index : index % 512];
+
+		if (!level)
+			return entry;
+		table = host_pointer((*entry & space->facts.address_bits)
+				     << space->facts.address_shift);
+	}
+}
+
+/* What the guest writes between the copy and the invalidation is lost, and nothing stops it from that. */
+static void move_without_break(struct stage *stage, unsigned round)
+{
+	const struct paging_handler *handler = stage->space->config.handler;
+	struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST,
+						  .gpa = stage->page};
+	const struct addrspace_invalidation invalidation = {
+		.gpa = stage->page, .size = SIZE_4K, .stride = SIZE_4K};
+	uint64_t *entry = leaf_entry(stage->space, stage->page);
+	uint64_t old = (uintptr_t)space_host(stage->space, stage->page);
+	uint64_t hpa, moved;
+
+	(void)round;
+	if (!frame_pool_take(&request, &hpa))
+		fail("no frame to move to");
+	handler->lock_exclusive(&stage->space->memory);
+	copy_page(NULL, old, hpa);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	moved = (*entry & ~stage->space->facts.address_bits) |
+		hpa >> stage->space->facts.address_shift;
+	__atomic_store_n(entry, moved, __ATOMIC_RELEASE);
+	handler->invalidate(&stage->space->memory, &invalidation);
+	handler->unlock_exclusive(&stage->space->memory);
+	frame_pool_give(&request, old);
+}
+
 /* ---- the scenarios ---- */
 
 static void map_page(struct stage *stage)
@@ -185,16 +228,24 @@ static void run_scenario(struct space *space, const struct scenario *scenario)
 	scenario->map(&stage);
 	looper_start(&stage.looper);
 	space_new_invalidations(space);
-	for (unsigned round = 0; round < ROUNDS; round++)
+	for (unsigned round = 0; round < space->rounds; round++)
 		scenario->round(&stage, round);
 	turns = looper_end(&stage.looper);
-	check_equal("invalidations", ROUNDS * scenario->invalidations,
+	check_equal("invalidations", space->rounds * scenario->invalidations,
 		    space_new_invalidations(space));
 	if (scenario->adds_up)
 		check_equal("what the guest has counted up", turns,
 			    *(uint64_t *)space_host(space, stage.page));
 	space_unmap(space, leaf, SIZE_2M);
 	space_check_empty(space);
+}
+
+void in_place_run(struct space *space)
+{
+	static const struct scenario in_place = {
+		"in-place move", GUEST_LOOP_INCREMENT, map_lazy, move_without_break, 1, true};
+
+	run_scenario(space, &in_place);
 }
 
 void shootdown_run(struct space *space)

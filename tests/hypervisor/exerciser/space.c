@@ -175,13 +175,14 @@ static void write_guest_tables(struct space *space, unsigned cpu)
 	space->restart[cpu] = true;
 }
 
-void space_create(struct space *space, unsigned layout, bool scattered)
+void space_create(struct space *space, unsigned layout, bool scattered, struct vm_sabotage sabotage)
 {
 	const struct frame_area area = {
 		.hpa = MACHINE_POOL_HPA, .size = MACHINE_POOL_SIZE, .scattered = scattered};
 
 	*space = (struct space){
 		.config = {.handler = &vm_paging_handler, .handler_ctx = &space->memory},
+		.memory = {.sabotage = sabotage},
 	};
 	frame_pool_init_in(&area);
 	machine_configure(&space->config, layout);

@@ -32,12 +32,14 @@ struct space {
 	uint64_t *gib_table[MACHINE_CPUS]; /* of the guest's own translation */
 	bool restart[MACHINE_CPUS];        /* the guest starts anew at the next entry */
 	uint64_t exits;
+	unsigned rounds;                   /* of what two CPUs do */
 	struct addrspace_statistics empty; /* with nothing but the guest's image */
 };
 
 /** An empty space but for the guest's image, loaded on this CPU. Frames come in order, or scattered, so
  * that one that is given back is not the next one to be had. */
-void space_create(struct space *space, unsigned layout, bool scattered);
+void space_create(struct space *space, unsigned layout, bool scattered,
+		  struct vm_sabotage sabotage);
 /** Checks that all is given back. */
 void space_destroy(struct space *space);
 

@@ -13,6 +13,7 @@ struct format_facts format_facts(const struct addrspace_config *config)
 		.memory_types = 1 << ADDRSPACE_WRITE_BACK | 1 << ADDRSPACE_NON_CACHEABLE |
 				1 << ADDRSPACE_DEVICE | (fwb ? 0 : 1 << ADDRSPACE_WRITE_THROUGH),
 		.nameable_bits = config->cpu.host_bits < 48 ? (uint8_t)config->cpu.host_bits : 48,
+		.address_bits = UINT64_C(0x0000fffffffff000),
 		.tells_cause = true,
 	};
 }

@@ -34,6 +34,8 @@ struct format_facts format_facts(const struct addrspace_config *config)
 		.untold_types = svpbmt ? 0 : 1 << ADDRSPACE_DEVICE,
 		/* A page number of 44 bits in the guest's own entries. */
 		.nameable_bits = 56,
+		.address_bits = UINT64_C(0x003ffffffffffc00),
+		.address_shift = 2,
 		.tells_cause = false,
 		.touch = touch,
 	};

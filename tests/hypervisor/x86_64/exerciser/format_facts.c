@@ -15,6 +15,7 @@ struct format_facts format_facts(const struct addrspace_config *config)
 		.memory_types = 1 << ADDRSPACE_WRITE_BACK | 1 << ADDRSPACE_NON_CACHEABLE |
 				1 << ADDRSPACE_DEVICE | 1 << ADDRSPACE_WRITE_THROUGH,
 		.nameable_bits = (uint8_t)config->cpu.host_bits,
+		.address_bits = UINT64_C(0x000ffffffffff000),
 		.walks_write = config->cpu.features & ADDRSPACE_CPU_HARDWARE_AD,
 		.tells_cause = true,
 	};
