@@ -19,7 +19,8 @@ struct theme {
 
 static const struct theme single_themes[] = {
 	{"matrix", matrix_run}, {"kinds", kinds_run},     {"faults", faults_run},
-	{"walks", walks_run},   {"changes", changes_run}, {"dirty", dirty_run},
+	{"walks", walks_run},   {"changes", changes_run}, {"ranges", ranges_run},
+	{"dirty", dirty_run},
 };
 
 static const struct theme double_themes[] = {

@@ -10,10 +10,11 @@
 /* What the loop is over. */
 struct stage {
 	struct space *space;
-	uint64_t page; /* where CPU 1 loops */
-	uint64_t leaf; /* the 2 MiB around it */
+	uint64_t leaf; /* a large leaf, or lazy memory */
+	uint64_t leaf_size;
+	uint64_t page;  /* of it, where CPU 1 loops */
+	uint64_t other; /* of it, that CPU 1 does not touch */
 	struct looper looper;
-	uint64_t other; /* a page of the leaf that CPU 1 does not touch */
 };
 
 static uint64_t block(uint64_t page)
@@ -55,6 +56,15 @@ static void replace(struct stage *stage, unsigned round)
 	check_equal("what the guest reads", value, looper_result(&stage->looper));
 }
 
+static bool is_dirty(struct space *space, uint64_t gpa)
+{
+	struct addrspace_translation translation = {0};
+
+	space_check_ok("walk", addrspace_walk(&space->as, gpa, &translation));
+	/* Where hardware does not keep it, what may not be written counts as clean. */
+	return translation.dirty || !(space->config.cpu.features & ADDRSPACE_CPU_HARDWARE_AD);
+}
+
 static void protect_and_back(struct stage *stage, unsigned round)
 {
 	volatile uint64_t *word = space_host(stage->space, stage->page);
@@ -63,6 +73,7 @@ static void protect_and_back(struct stage *stage, unsigned round)
 	(void)round;
 	space_protect(stage->space, stage->page, SIZE_4K, R);
 	frozen = *word;
+	check_true("a page that was written is dirty", is_dirty(stage->space, stage->page));
 	looper_check_stopped(&stage->looper, ADDRSPACE_FAULT_DENIED);
 	check_equal("contents of a read-only page", frozen, *word);
 	space_protect(stage->space, stage->page, SIZE_4K, RWX);
@@ -107,14 +118,19 @@ static void discard(struct stage *stage, unsigned round)
 		    stage->looper.outcomes[ADDRSPACE_FAULT_RESOLVED]);
 }
 
+static void map_leaf(struct stage *stage, unsigned flags)
+{
+	space_map_linear(stage->space, stage->leaf, stage->leaf_size, MACHINE_BLOCK_HPA, RWX,
+			 flags);
+}
+
 /* The leaf under the guest is cut for another page, and made one again. */
 static void split_by_protect(struct stage *stage, unsigned round)
 {
 	(void)round;
 	space_protect(stage->space, stage->other, SIZE_4K, R);
 	check_true("the guest goes on", looper_turns(&stage->looper));
-	space_map_linear(stage->space, stage->leaf, SIZE_2M, block(512), RWX,
-			 ADDRSPACE_MAP_REPLACE);
+	map_leaf(stage, ADDRSPACE_MAP_REPLACE);
 	check_true("the guest goes on", looper_turns(&stage->looper));
 }
 
@@ -123,8 +139,7 @@ static void split_by_unmap(struct stage *stage, unsigned round)
 	(void)round;
 	space_unmap(stage->space, stage->other, SIZE_4K);
 	check_true("the guest goes on", looper_turns(&stage->looper));
-	space_map_linear(stage->space, stage->leaf, SIZE_2M, block(512), RWX,
-			 ADDRSPACE_MAP_REPLACE);
+	map_leaf(stage, ADDRSPACE_MAP_REPLACE);
 	check_true("the guest goes on", looper_turns(&stage->looper));
 }
 
@@ -185,10 +200,10 @@ static void map_lazy(struct stage *stage)
 	space_map_alloc(stage->space, stage->leaf, SIZE_2M, RWX, 0);
 }
 
-static void map_leaf(struct stage *stage)
+static void map_fresh_leaf(struct stage *stage)
 {
-	*word_at(block(512) + (stage->page - stage->leaf)) = 0;
-	space_map_linear(stage->space, stage->leaf, SIZE_2M, block(512), RWX, 0);
+	*word_at(MACHINE_BLOCK_HPA + (stage->page - stage->leaf)) = 0;
+	map_leaf(stage, 0);
 }
 
 struct scenario {
@@ -196,18 +211,23 @@ struct scenario {
 	enum guest_operation operation;
 	void (*map)(struct stage *stage);
 	void (*round)(struct stage *stage, unsigned round);
+	uint64_t leaf_size;
 	unsigned invalidations; /* of a round */
 	bool adds_up;           /* the page holds the number of turns in the end */
 };
 
 static const struct scenario scenarios[] = {
-	{"unmap", GUEST_LOOP_READ, map_page, unmap_and_map, 1, false},
-	{"replace", GUEST_LOOP_READ, map_page, replace, 1, false},
-	{"protect", GUEST_LOOP_WRITE, map_page, protect_and_back, 2, true},
-	{"replace_frame", GUEST_LOOP_INCREMENT, map_lazy, move, 1, true},
-	{"discard", GUEST_LOOP_WRITE, map_lazy, discard, 1, true},
-	{"split by protect", GUEST_LOOP_INCREMENT, map_leaf, split_by_protect, 2, true},
-	{"split by unmap", GUEST_LOOP_INCREMENT, map_leaf, split_by_unmap, 2, true},
+	{"unmap", GUEST_LOOP_READ, map_page, unmap_and_map, SIZE_4K, 1, false},
+	{"replace", GUEST_LOOP_READ, map_page, replace, SIZE_4K, 1, false},
+	{"protect", GUEST_LOOP_WRITE, map_page, protect_and_back, SIZE_4K, 2, true},
+	{"replace_frame", GUEST_LOOP_INCREMENT, map_lazy, move, SIZE_4K, 1, true},
+	{"discard", GUEST_LOOP_WRITE, map_lazy, discard, SIZE_4K, 1, true},
+	{"split by protect", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_by_protect, SIZE_2M, 2,
+	 true},
+	{"split by unmap", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_by_unmap, SIZE_2M, 2, true},
+	{"split by protect", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_by_protect, SIZE_1G, 2,
+	 true},
+	{"split by unmap", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_by_unmap, SIZE_1G, 2, true},
 };
 
 static void run_scenario(struct space *space, const struct scenario *scenario)
@@ -216,6 +236,7 @@ static void run_scenario(struct space *space, const struct scenario *scenario)
 	struct stage stage = {
 		.space = space,
 		.leaf = leaf,
+		.leaf_size = scenario->leaf_size,
 		.page = leaf + 7 * SIZE_4K,
 		.other = leaf + 8 * SIZE_4K,
 		.looper = {.space = space},
@@ -236,14 +257,19 @@ static void run_scenario(struct space *space, const struct scenario *scenario)
 	if (scenario->adds_up)
 		check_equal("what the guest has counted up", turns,
 			    *(uint64_t *)space_host(space, stage.page));
-	space_unmap(space, leaf, SIZE_2M);
+	space_unmap(space, leaf, SIZE_1G);
 	space_check_empty(space);
 }
 
 void in_place_run(struct space *space)
 {
-	static const struct scenario in_place = {
-		"in-place move", GUEST_LOOP_INCREMENT, map_lazy, move_without_break, 1, true};
+	static const struct scenario in_place = {"in-place move",
+						 GUEST_LOOP_INCREMENT,
+						 map_lazy,
+						 move_without_break,
+						 SIZE_4K,
+						 1,
+						 true};
 
 	run_scenario(space, &in_place);
 }
@@ -251,5 +277,6 @@ void in_place_run(struct space *space)
 void shootdown_run(struct space *space)
 {
 	for (unsigned i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
-		run_scenario(space, &scenarios[i]);
+		if (space_has_leaf(space, scenarios[i].leaf_size))
+			run_scenario(space, &scenarios[i]);
 }
