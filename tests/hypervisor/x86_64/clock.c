@@ -33,8 +33,10 @@ void clock_start(void)
 
 uint64_t machine_microseconds(void)
 {
-	return read_timestamp() / (ticks_per_second / 1000) * 1000 +
-	       read_timestamp() % (ticks_per_second / 1000) * 1000000 / ticks_per_second;
+	uint64_t ticks = read_timestamp();
+
+	return ticks / ticks_per_second * 1000000 +
+	       ticks % ticks_per_second * 1000000 / ticks_per_second;
 }
 
 void clock_delay(uint64_t microseconds)
