@@ -143,12 +143,14 @@ static inline void exchange_content(struct addrspace *as, struct page_table_chan
 	const struct addrspace_format *format = as->format;
 
 	format->detach(as, change, !fill);
-	invalidate_change(as, change);
-	if (page)
-		copy_page(as, page);
-	format->finish_cuts(as, change);
-	/* The regions still stand: they tell whose frames are freed. */
-	format->release(as, change);
+	if (change->found) {
+		invalidate_change(as, change);
+		if (page)
+			copy_page(as, page);
+		format->finish_cuts(as, change);
+		/* The regions still stand: they tell whose frames are freed. */
+		format->release(as, change);
+	}
 	if (fill)
 		format->shadow_graft(as, fill, shadow);
 }
@@ -184,7 +186,7 @@ static inline int exchange_range(struct addrspace *as, uint64_t gpa, uint64_t en
 				 const struct page_table_fill *fill, const struct page_copy *page)
 {
 	struct region_reserve reserve;
-	int error = addrspace_region_set_reserve_replace(as, gpa, end, region, &reserve);
+	int error = addrspace_region_set_reserve_replace(as, gpa, end, region, &reserve, NULL);
 
 	if (error)
 		return error;
@@ -195,27 +197,42 @@ static inline int exchange_range(struct addrspace *as, uint64_t gpa, uint64_t en
 	return error;
 }
 
-/** Maps a region into a range that holds none. */
-static NEVER_INLINE int map_empty(struct addrspace *as, const struct addrspace_region *region,
-				  const struct page_table_fill *fill)
+/** Puts a region into a range that holds none. */
+static inline int fill_gap(struct addrspace *as, const struct addrspace_region *region,
+			   const struct page_table_fill *fill, struct region_reserve *reserve)
 {
-	struct region_reserve reserve;
 	uint64_t reached;
-	int error = addrspace_region_set_reserve_replace(as, region->gpa, region_end(region),
-							 region, &reserve);
+	int error = 0;
 
-	if (error)
-		return error;
 	if (fill) {
 		error = as->format->map_prepare(as, fill, &reached);
 		if (error)
 			as->format->map_abort(as, fill, reached);
 	}
-	if (!error) {
-		addrspace_region_set_replace(as, region->gpa, region_end(region), region, &reserve);
-		if (fill)
-			as->format->map_commit(as, fill);
-	}
+	if (error)
+		return error;
+	addrspace_region_set_replace(as, region->gpa, region_end(region), region, reserve);
+	if (fill)
+		as->format->map_commit(as, fill);
+	return 0;
+}
+
+/** Maps a region unless its range holds one: ADDRSPACE_EEXIST. */
+static NEVER_INLINE int map_empty(struct addrspace *as, const struct addrspace_region *region,
+				  const struct page_table_fill *fill)
+{
+	uint64_t end = region_end(region);
+	struct region_reserve reserve;
+	struct region_place place;
+	int error = addrspace_region_set_reserve_replace(as, region->gpa, end, region, &reserve,
+							 &place);
+
+	if (error)
+		return error;
+	if (place.kind != REGION_PLACE_GAP && addrspace_region_set_overlaps(as, region->gpa, end))
+		error = ADDRSPACE_EEXIST;
+	else
+		error = fill_gap(as, region, fill, &reserve);
 	addrspace_region_set_release(as, &reserve);
 	return error;
 }
@@ -227,10 +244,9 @@ static int map_locked(struct addrspace *as, const struct addrspace_region *regio
 	const struct page_table_fill *content =
 		addrspace_backend_fill(region, &fill) ? &fill : NULL;
 
-	if (!addrspace_region_set_overlaps(as, region->gpa, end))
+	if (!(flags & ADDRSPACE_MAP_REPLACE) ||
+	    !addrspace_region_set_overlaps(as, region->gpa, end))
 		return map_empty(as, region, content);
-	if (!(flags & ADDRSPACE_MAP_REPLACE))
-		return ADDRSPACE_EEXIST;
 	return exchange_range(as, region->gpa, end, region, content, NULL);
 }
 
@@ -299,6 +315,23 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 	return map(as, gpa, size, attributes, backend, flags);
 }
 
+static int unmap_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
+{
+	struct region_reserve reserve;
+	struct region_place place;
+	int error = addrspace_region_set_reserve_replace(as, gpa, end, NULL, &reserve, &place);
+
+	if (error)
+		return error;
+	if (place.kind == REGION_PLACE_RECORDS || addrspace_region_set_overlaps(as, gpa, end)) {
+		error = exchange_table(as, gpa, end, NULL, NULL);
+		if (!error)
+			addrspace_region_set_replace(as, gpa, end, NULL, &reserve);
+	}
+	addrspace_region_set_release(as, &reserve);
+	return error;
+}
+
 int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size)
 {
 	int error;
@@ -309,8 +342,7 @@ int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size)
 	if (error)
 		return error;
 	lock_exclusive(as);
-	if (addrspace_region_set_overlaps(as, gpa, gpa + size))
-		error = exchange_range(as, gpa, gpa + size, NULL, NULL, NULL);
+	error = unmap_locked(as, gpa, gpa + size);
 	unlock_exclusive(as);
 	return error;
 }

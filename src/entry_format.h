@@ -44,6 +44,9 @@ struct entry_format {
 	bool break_before_split; /* a live leaf must be broken and invalidated before a table takes
 				    its place */
 
+	/* All that with_permissions() changes, where hardware records nothing in a leaf. */
+	uint64_t permission_mask;
+
 	uint64_t (*address_bits)(uint64_t hpa);
 	uint64_t (*table_address)(uint64_t entry);
 	/** A leaf may have attributes where a table has address bits. */

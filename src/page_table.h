@@ -65,6 +65,7 @@ struct page_table_change {
 	unsigned permissions; /* of what stays inside the range; used by protect */
 	bool protect;         /* the range stays, with permissions; else it goes */
 	bool tables_changed;
+	bool found;       /* the range was not empty */
 	bool keep_charge; /* frames that go leave their charge behind, for their successors */
 };
 

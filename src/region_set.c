@@ -68,12 +68,6 @@ _Static_assert(GPA_END_LARGEST >> PAGE_SHIFT << ATTRIBUTE_BITS >> ATTRIBUTE_BITS
 		       GPA_END_LARGEST >> PAGE_SHIFT,
 	       "the largest region's pages fit above the attributes");
 
-/** A way from the root to a place in a leaf: the nodes, and which record of each. */
-struct region_path {
-	struct region_node *node[REGION_SET_MAX_DEPTH];
-	uint8_t slot[REGION_SET_MAX_DEPTH];
-};
-
 /** What the steps of one change share, so that each needs little stack of its own. For the same
  * reason steps that follow one another are not inlined: their frames would add up. */
 struct region_work {
@@ -830,17 +824,90 @@ static int reserve_for(struct addrspace *as, const struct region_path *left_path
 	return ADDRSPACE_OK;
 }
 
+/** True if the record would merge with a neighbour that ends, or starts, where it starts or ends. */
+static bool touches_equal(const struct leaf_record *left, const struct leaf_record *right)
+{
+	return leaf_end(left) == right->start && leaf_attributes_equal(left, right);
+}
+
+/** Whether the path, which leads to where the record starts, is a gap for it. */
+static bool is_gap(const struct addrspace *as, const struct region_path *path,
+		   const struct leaf_record *record)
+{
+	const struct leaf_record *before = record_before(path);
+	const struct leaf_record *after;
+	struct region_path next;
+
+	if (before && (leaf_end(before) > record->start || touches_equal(before, record)))
+		return false;
+	if (path->slot[0] < path->node[0]->count) {
+		after = record_at(path);
+	} else {
+		next = *path;
+		if (!step_to_record(as, &next))
+			return true;
+		after = record_at(&next);
+	}
+	return after->start >= leaf_end(record) && !touches_equal(record, after);
+}
+
+/** How many of the leaf's records end at or below end, if those from the path's on lie in
+ * [gpa, end) whole and no other region reaches into it; else 0. */
+static unsigned whole_records(const struct addrspace *as, const struct region_path *path,
+			      uint64_t gpa, uint64_t end)
+{
+	const struct region_node *leaf = path->node[0];
+	const struct leaf_record *before = record_before(path);
+	unsigned behind = rank(leaf, end);
+
+	if ((before && leaf_end(before) > gpa) || behind == path->slot[0])
+		return 0;
+	if (leaf_end(&leaf->records[behind - 1].leaf) > end)
+		return 0;
+	/* More of them may be in the next leaf. */
+	return behind == leaf->count && as->region_depth > 1 ? 0 : behind;
+}
+
+/** Looks for a simple change with one search. */
+static void find_place(const struct addrspace *as, uint64_t gpa, uint64_t end,
+		       const struct leaf_record *record, struct region_place *place)
+{
+	unsigned behind;
+
+	place->kind = REGION_PLACE_UNKNOWN;
+	if (!as->region_depth)
+		return;
+	seek(as, gpa, &place->path);
+	if (record) {
+		if (is_gap(as, &place->path, record))
+			place->kind = REGION_PLACE_GAP;
+		return;
+	}
+	behind = whole_records(as, &place->path, gpa, end);
+	if (!behind)
+		return;
+	place->kind = REGION_PLACE_RECORDS;
+	place->behind = (uint8_t)behind;
+}
+
 int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 					 const struct addrspace_region *region,
-					 struct region_reserve *reserve)
+					 struct region_reserve *reserve, struct region_place *place)
 {
 	struct region_change change;
 	struct leaf_record record;
 	struct region_path path;
 
-	*reserve = (struct region_reserve){0};
+	*reserve = (struct region_reserve){.place = place};
 	if (region)
 		pack(region, &record);
+	if (place) {
+		find_place(as, gpa, end, region ? &record : NULL, place);
+		if (place->kind == REGION_PLACE_RECORDS)
+			return ADDRSPACE_OK;
+		if (place->kind == REGION_PLACE_GAP)
+			return reserve_for(as, &place->path, 1, &place->path, 0, reserve);
+	}
 	change = plan_change(as, &path, gpa, end, region ? &record : NULL);
 	if (!change.insertions)
 		return ADDRSPACE_OK;
@@ -934,17 +1001,34 @@ void addrspace_region_set_release(struct addrspace *as, struct region_reserve *r
 		addrspace_frame_free(as, ADDRSPACE_FRAME_REGION_NODE, 0, reserve_pop(as, reserve));
 }
 
+static void replace_at_place(struct region_work *work, const struct region_place *place)
+{
+	if (place->kind == REGION_PLACE_RECORDS) {
+		remove_records(work, work->path.slot[0], place->behind);
+		return;
+	}
+	work->as->region_count++;
+	insert_at_path(work);
+}
+
 void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 				  const struct addrspace_region *region,
 				  struct region_reserve *reserve)
 {
+	const struct region_place *place = reserve->place;
 	uint64_t old_end;
 	struct region_work work;
 
 	work.as = as;
 	work.reserve = reserve;
-	if (region) {
+	if (region)
 		pack(region, &work.record.leaf);
+	if (place && place->kind != REGION_PLACE_UNKNOWN) {
+		work.path = place->path;
+		replace_at_place(&work, place);
+		return;
+	}
+	if (region) {
 		replace_by_record(&work);
 		return;
 	}

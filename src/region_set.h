@@ -12,11 +12,31 @@
 /** Levels that the tree can grow to: far more than a region per page of the largest space needs. */
 #define REGION_SET_MAX_DEPTH 8
 
+struct region_node;
+
+/** A way from the root to a place in a leaf: the nodes, and which record of each. */
+struct region_path {
+	struct region_node *node[REGION_SET_MAX_DEPTH];
+	uint8_t slot[REGION_SET_MAX_DEPTH];
+};
+
+/** Where a simple change goes, found when it is prepared and used when it is made. */
+struct region_place {
+	enum {
+		REGION_PLACE_UNKNOWN, /* not simple: searched for again */
+		REGION_PLACE_GAP,     /* one record comes; none is there, none merges */
+		REGION_PLACE_RECORDS, /* records of one leaf go, whole */
+	} kind;
+	uint8_t behind; /* the last of those records */
+	struct region_path path;
+};
+
 /** Nodes taken ahead of a change, enough for the insertions it was reserved for; each names the
  * next. */
 struct region_reserve {
 	unsigned count;
 	uint64_t first_hpa;
+	const struct region_place *place; /* or NULL */
 };
 
 /** A change of regions' attributes that leaves ranges and cookies alone: which bits of a region's
@@ -53,12 +73,14 @@ bool addrspace_region_set_find_gap(const struct addrspace *as, uint64_t hint, ui
  * error of the allocation (then nothing is held). The reserve must be released after the change.
  *
  * reserve_replace: for addrspace_region_set_replace(gpa, end, region). region NULL: for a removal;
- * takes nothing, and so cannot fail, unless [gpa, end) lies strictly inside one region.
+ * takes nothing, and so cannot fail, unless [gpa, end) lies strictly inside one region. place, if not
+ * NULL, is filled, and must live until the change is made: it saves the change its searches.
  * reserve_edit: for addrspace_region_set_edit(gpa, end, edit); takes nothing where no region needs it.
  */
 int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 					 const struct addrspace_region *region,
-					 struct region_reserve *reserve);
+					 struct region_reserve *reserve,
+					 struct region_place *place);
 int addrspace_region_set_reserve_edit(struct addrspace *as, uint64_t gpa, uint64_t end,
 				      struct region_edit edit, struct region_reserve *reserve);
 /** Gives back the nodes that were not used. */

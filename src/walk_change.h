@@ -79,9 +79,9 @@ static int walk_change_prepare(struct addrspace *as, struct page_table_change *c
 	unsigned end_level = 0;
 	unsigned needed;
 
-	if (find_cut(as, change->gpa, &position))
+	if (cuts_slot(change->gpa, PAGE_TABLE_MAX_LEAF) && find_cut(as, change->gpa, &position))
 		start_level = position.level;
-	if (change->end < as->gpa_limit && find_cut(as, change->end, &position))
+	if (cuts_slot(change->end, PAGE_TABLE_MAX_LEAF) && find_cut(as, change->end, &position))
 		end_level = position.level;
 	needed = cut_table_count(change->gpa, start_level, change->end, end_level);
 	while (change->table_count < needed) {
@@ -286,9 +286,10 @@ static void walk_detach(struct addrspace *as, struct page_table_change *change, 
 			uint64_t entry = entry_read(slot);
 
 			if (!entry) {
-				walk_next(&walk);
+				walk_skip_empty(&walk);
 				continue;
 			}
+			change->found = true;
 			if (walk_covers_slot(&walk)) {
 				change_note(change, walk.gpa, entry, walk.level);
 				walk_store(&walk, slot, dead_entry(entry));
@@ -349,9 +350,48 @@ static void protect_leaf(struct page_table_change *change, struct walk *walk, ui
 	change_note(change, walk->gpa, entry, walk->level);
 }
 
+/** Notes the first and the last live leaf of the slots [first, last] of the current table. */
+static NEVER_INLINE void protect_note(struct page_table_change *change, const struct walk *walk,
+				      uint64_t *first, uint64_t *last)
+{
+	uint64_t *slot = first;
+
+	while (slot < last && !(entry_read(slot) & ENTRY_FORMAT.present))
+		slot++;
+	change_note(change, walk->gpa + (uint64_t)(slot - first) * ADDRSPACE_PAGE_SIZE,
+		    entry_read(slot), 0);
+	for (slot = last; slot > first && !(entry_read(slot) & ENTRY_FORMAT.present);)
+		slot--;
+	change_note(change, walk->gpa + (uint64_t)(slot - first) * ADDRSPACE_PAGE_SIZE,
+		    entry_read(slot), 0);
+}
+
+/** The rest of a table of pages, in which hardware sets nothing: what permissions mean in bits is the
+ * same for all of them. */
+static NEVER_INLINE void protect_pages(struct page_table_change *change, struct walk *walk)
+{
+	uint64_t *first = walk_slot(walk);
+	uint64_t *last = first + (walk->table_end - 1 - walk->gpa) / ADDRSPACE_PAGE_SIZE;
+	const uint64_t mask = ENTRY_FORMAT.permission_mask;
+	uint64_t bits = ENTRY_FORMAT.with_permissions(space_traits(walk->as), entry_read(first),
+						      change->permissions) &
+			mask;
+
+	protect_note(change, walk, first, last);
+	for (uint64_t *slot = first; slot <= last; slot++) {
+		uint64_t entry = entry_read(slot);
+
+		if (entry)
+			entry_write(slot, (entry & ~mask) | bits);
+	}
+	walk_touch(walk, first);
+	walk->gpa = walk->table_end;
+}
+
 static void walk_protect(struct addrspace *as, struct page_table_change *change, uint64_t gpa,
 			 uint64_t end)
 {
+	bool hardware_ad = as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD;
 	struct walk walk;
 
 	walk_start_root(&walk, as, gpa, end);
@@ -361,7 +401,11 @@ static void walk_protect(struct addrspace *as, struct page_table_change *change,
 			uint64_t entry = entry_read(slot);
 
 			if (!entry) {
-				walk_next(&walk);
+				walk_skip_empty(&walk);
+				continue;
+			}
+			if (walk.level == 0 && !hardware_ad) {
+				protect_pages(change, &walk);
 				continue;
 			}
 			if (ENTRY_FORMAT.is_table(entry, walk.level)) {

@@ -27,8 +27,8 @@ static void free_table(struct addrspace *as, uint64_t hpa, unsigned level)
 }
 
 /** Frees a leaf's frames. The region still stands in the set: a removal edits the set last. */
-static void free_leaf(struct addrspace *as, uint64_t entry, unsigned level, uint64_t gpa,
-		      struct walk_owner *owner)
+static inline void free_leaf(struct addrspace *as, uint64_t entry, unsigned level, uint64_t gpa,
+			     struct walk_owner *owner)
 {
 	struct addrspace_frame_request request = {
 		.kind = ADDRSPACE_FRAME_GUEST,
@@ -36,15 +36,29 @@ static void free_leaf(struct addrspace *as, uint64_t entry, unsigned level, uint
 		.gpa = gpa,
 	};
 
-	if (gpa - owner->region.gpa >= owner->region.size) {
+	if (UNLIKELY(gpa - owner->region.gpa >= owner->region.size)) {
 		bool found = addrspace_region_set_find(as, gpa, &owner->region);
 
 		WALK_ASSERT(found);
 	}
 	request.cookie = owner->region.cookie;
 	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.leaf_address(entry, level));
-	if (!owner->keep_charge)
+	if (UNLIKELY(as->handler->uncharge) && !owner->keep_charge)
 		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, UINT64_C(1) << request.order);
+}
+
+/** Frees the pages of the rest of a table that is not linked any more. */
+static NEVER_INLINE void free_pages(struct addrspace *as, struct walk *walk,
+				    struct walk_owner *owner)
+{
+	const uint64_t *slot = walk_slot(walk);
+
+	for (; walk->gpa < walk->table_end; walk->gpa += ADDRSPACE_PAGE_SIZE, slot++) {
+		uint64_t entry = entry_read(slot);
+
+		if (entry & ENTRY_FORMAT.owned)
+			free_leaf(as, entry, 0, walk->gpa, owner);
+	}
 }
 
 /**
@@ -68,18 +82,26 @@ static NEVER_INLINE void free_range(struct addrspace *as, uint64_t *table, unsig
 			bool linked = walk.level >= dead_below;
 			bool is_table = ENTRY_FORMAT.is_table(entry, walk.level);
 
-			if (entry && is_table && linked && entry & ENTRY_FORMAT.present) {
+			if (walk.level == 0 && !linked) {
+				free_pages(as, &walk, owner);
+				continue;
+			}
+			if (!entry) {
+				walk_skip_empty(&walk);
+				continue;
+			}
+			if (is_table && linked && entry & ENTRY_FORMAT.present) {
 				walk_descend(&walk, entry_table(as, entry));
 				continue;
 			}
-			if (entry && is_table && entry & ENTRY_FORMAT.owned) {
+			if (is_table && entry & ENTRY_FORMAT.owned) {
 				dead_below = linked ? walk.level : dead_below;
 				walk_descend(&walk, entry_table(as, entry));
 				continue;
 			}
-			if (entry && linked)
+			if (linked)
 				walk_store(&walk, slot, 0);
-			if (entry && is_table)
+			if (is_table)
 				free_table(as, ENTRY_FORMAT.table_address(entry), walk.level - 1);
 			else if (entry & ENTRY_FORMAT.owned)
 				free_leaf(as, entry, walk.level, walk.gpa, owner);

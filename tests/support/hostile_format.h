@@ -213,6 +213,8 @@ static const struct entry_format hostile_entry_format = {
 	.owned = HOSTILE_SOFTWARE_OWNED,
 	.table = HOSTILE_LIVE_WRITE,
 	.table_mask = HOSTILE_LIVE | HOSTILE_LEAF,
+	.permission_mask = HOSTILE_LIVE | HOSTILE_PERMISSIONS | HOSTILE_READ_NEVER | HOSTILE_WRITE |
+			   HOSTILE_EXECUTE_NEVER,
 	.break_before_split = true,
 	.address_bits = hostile_address_bits,
 	.table_address = hostile_table_address,

@@ -163,14 +163,25 @@ static struct addrspace_region with_permissions(struct addrspace_region region,
 	return region;
 }
 
+/** Every other change is made with the place that its preparation has found. */
+static struct region_place *next_place(struct region_place *place)
+{
+	static unsigned changes;
+
+	return ++changes % 2 ? place : NULL;
+}
+
 /** Nodes still in the reserve after the change were not needed. */
 static void replace(uint64_t first, uint64_t count, const struct addrspace_region *region)
 {
 	uint64_t gpa = pages(first);
 	uint64_t end = pages(first + count);
 	struct region_reserve reserve;
+	struct region_place place;
 
-	assert_int_equal(addrspace_region_set_reserve_replace(&as, gpa, end, region, &reserve), 0);
+	assert_int_equal(addrspace_region_set_reserve_replace(&as, gpa, end, region, &reserve,
+							      next_place(&place)),
+			 0);
 	addrspace_region_set_replace(&as, gpa, end, region, &reserve);
 	assert_int_equal(reserve.count, 0);
 	addrspace_region_set_release(&as, &reserve);
@@ -1204,13 +1215,15 @@ static uint64_t fail_each_allocation(uint64_t first, uint64_t count,
 	uint64_t before = fingerprint();
 	uint64_t n = 0;
 	struct region_reserve reserve;
+	struct region_place place;
 	int error;
 
 	do {
 		machine.allocations = 0;
 		machine.fail_at = ++n;
-		error = addrspace_region_set_reserve_replace(
-			&as, pages(first), pages(first + count), region, &reserve);
+		error = addrspace_region_set_reserve_replace(&as, pages(first),
+							     pages(first + count), region, &reserve,
+							     next_place(&place));
 		if (error) {
 			assert_int_equal(error, ADDRSPACE_ENOMEM);
 			assert_int_equal(fingerprint(), before);
@@ -1325,8 +1338,9 @@ static void refused_quota_leaves_the_set_as_it_was(void **state)
 	fill_with_gaps(LEAF_RECORDS * LEAF_RECORDS);
 	before = fingerprint();
 	machine.quota = machine.charged + 2;
-	assert_int_equal(addrspace_region_set_reserve_replace(
-				 &as, region.gpa, region.gpa + region.size, &region, &reserve),
+	assert_int_equal(addrspace_region_set_reserve_replace(&as, region.gpa,
+							      region.gpa + region.size, &region,
+							      &reserve, NULL),
 			 ADDRSPACE_EDQUOT);
 	assert_int_equal(reserve.count, 0);
 	assert_int_equal(fingerprint(), before);
@@ -1343,8 +1357,9 @@ static void unusable_node_is_given_back(void **state)
 
 	(void)state;
 	as.frame_forbidden = UINT64_MAX;
-	assert_int_equal(addrspace_region_set_reserve_replace(
-				 &as, region.gpa, region.gpa + region.size, &region, &reserve),
+	assert_int_equal(addrspace_region_set_reserve_replace(&as, region.gpa,
+							      region.gpa + region.size, &region,
+							      &reserve, NULL),
 			 ADDRSPACE_EFAULT);
 	assert_int_equal(reserve.count, 0);
 	assert_int_equal(machine.allocations, 1);
@@ -1360,8 +1375,9 @@ static void reserve_that_is_not_used_is_given_back(void **state)
 	(void)state;
 	fill_with_gaps(LEAF_RECORDS * LEAF_RECORDS);
 	before = fingerprint();
-	assert_int_equal(addrspace_region_set_reserve_replace(
-				 &as, pages(2 * 5000), pages(2 * 5000 + 1), &region, &reserve),
+	assert_int_equal(addrspace_region_set_reserve_replace(&as, pages(2 * 5000),
+							      pages(2 * 5000 + 1), &region,
+							      &reserve, NULL),
 			 0);
 	assert_int_equal(reserve.count, 3);
 	addrspace_region_set_release(&as, &reserve);
@@ -1500,11 +1516,13 @@ static void compare_range_with_model(unsigned first, unsigned count)
 static bool refuse_sometimes(uint64_t gpa, uint64_t end, const struct addrspace_region *region)
 {
 	struct region_reserve reserve;
+	struct region_place place;
 	uint64_t live = machine.live;
 	int error;
 
 	machine.fail_at = machine.allocations + 1 + random_below(3);
-	error = addrspace_region_set_reserve_replace(&as, gpa, end, region, &reserve);
+	error = addrspace_region_set_reserve_replace(&as, gpa, end, region, &reserve,
+						     next_place(&place));
 	machine.fail_at = 0;
 	if (!error)
 		addrspace_region_set_release(&as, &reserve);

@@ -192,6 +192,7 @@ static const struct entry_format stage2_entry_format = {
 	.owned = S2_SOFTWARE_OWNED,
 	.table = S2_VALID | S2_TABLE_OR_PAGE,
 	.table_mask = S2_VALID | S2_TABLE_OR_PAGE,
+	.permission_mask = S2_VALID | S2_READ | S2_WRITE | S2_DBM | S2_EXECUTE_NEVER,
 	.break_before_split = true,
 	.address_bits = stage2_address_bits,
 	.table_address = stage2_table_address,

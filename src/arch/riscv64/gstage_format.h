@@ -156,6 +156,7 @@ static const struct entry_format gstage_entry_format = {
 	.owned = GS_SOFTWARE_OWNED,
 	.table = GS_VALID,
 	.table_mask = GS_VALID | GS_PERMISSIONS | GS_USER,
+	.permission_mask = GS_VALID | GS_PERMISSIONS,
 	.break_before_split = false,
 	.address_bits = gstage_address_bits,
 	.table_address = gstage_table_address,

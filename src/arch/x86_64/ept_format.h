@@ -160,6 +160,7 @@ static const struct entry_format ept_entry_format = {
 	.owned = EPT_SOFTWARE_OWNED,
 	.table = EPT_PERMISSIONS,
 	.table_mask = EPT_PERMISSIONS | EPT_LARGE,
+	.permission_mask = EPT_PERMISSIONS | EPT_SOFTWARE_PARKED,
 	.break_before_split = false,
 	.address_bits = ept_address_bits,
 	.table_address = ept_table_address,

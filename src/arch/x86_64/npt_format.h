@@ -195,6 +195,7 @@ static const struct entry_format npt_entry_format = {
 	.owned = NPT_SOFTWARE_OWNED,
 	.table = NPT_TABLE,
 	.table_mask = NPT_PRESENT | NPT_LARGE,
+	.permission_mask = NPT_PRESENT | NPT_WRITE | NPT_NO_EXECUTE,
 	.break_before_split = false,
 	.address_bits = npt_address_bits,
 	.table_address = npt_table_address,
