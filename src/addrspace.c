@@ -323,7 +323,7 @@ static int unmap_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
 
 	if (error)
 		return error;
-	if (place.kind == REGION_PLACE_RECORDS || addrspace_region_set_overlaps(as, gpa, end)) {
+	if (place.kind != REGION_PLACE_UNKNOWN || addrspace_region_set_overlaps(as, gpa, end)) {
 		error = exchange_table(as, gpa, end, NULL, NULL);
 		if (!error)
 			addrspace_region_set_replace(as, gpa, end, NULL, &reserve);

@@ -872,6 +872,7 @@ static unsigned whole_records(const struct addrspace *as, const struct region_pa
 static void find_place(const struct addrspace *as, uint64_t gpa, uint64_t end,
 		       const struct leaf_record *record, struct region_place *place)
 {
+	const struct leaf_record *before;
 	unsigned behind;
 
 	place->kind = REGION_PLACE_UNKNOWN;
@@ -883,10 +884,12 @@ static void find_place(const struct addrspace *as, uint64_t gpa, uint64_t end,
 			place->kind = REGION_PLACE_GAP;
 		return;
 	}
+	before = record_before(&place->path);
 	behind = whole_records(as, &place->path, gpa, end);
-	if (!behind)
-		return;
-	place->kind = REGION_PLACE_RECORDS;
+	if (before && leaf_end(before) > end)
+		place->kind = REGION_PLACE_INSIDE;
+	else if (behind)
+		place->kind = REGION_PLACE_RECORDS;
 	place->behind = (uint8_t)behind;
 }
 
@@ -905,7 +908,7 @@ int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uin
 		find_place(as, gpa, end, region ? &record : NULL, place);
 		if (place->kind == REGION_PLACE_RECORDS)
 			return ADDRSPACE_OK;
-		if (place->kind == REGION_PLACE_GAP)
+		if (place->kind != REGION_PLACE_UNKNOWN)
 			return reserve_for(as, &place->path, 1, &place->path, 0, reserve);
 	}
 	change = plan_change(as, &path, gpa, end, region ? &record : NULL);
@@ -1001,12 +1004,27 @@ void addrspace_region_set_release(struct addrspace *as, struct region_reserve *r
 		addrspace_frame_free(as, ADDRSPACE_FRAME_REGION_NODE, 0, reserve_pop(as, reserve));
 }
 
-static void replace_at_place(struct region_work *work, const struct region_place *place)
+/** A region that reaches over gpa and end loses what is between. */
+static void cut_hole(struct region_work *work, uint64_t gpa, uint64_t end)
+{
+	const struct leaf_record *before = record_before(&work->path);
+
+	work->record.leaf = *before;
+	leaf_set_range(&work->record.leaf, end, leaf_end(before));
+	work->left.leaf = *before;
+	leaf_set_range(&work->left.leaf, before->start, gpa);
+	rewrite(work, work->path.slot[0] - 1u, &work->left);
+}
+
+static void replace_at_place(struct region_work *work, const struct region_place *place,
+			     uint64_t gpa, uint64_t end)
 {
 	if (place->kind == REGION_PLACE_RECORDS) {
 		remove_records(work, work->path.slot[0], place->behind);
 		return;
 	}
+	if (place->kind == REGION_PLACE_INSIDE)
+		cut_hole(work, gpa, end);
 	work->as->region_count++;
 	insert_at_path(work);
 }
@@ -1025,7 +1043,7 @@ void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t e
 		pack(region, &work.record.leaf);
 	if (place && place->kind != REGION_PLACE_UNKNOWN) {
 		work.path = place->path;
-		replace_at_place(&work, place);
+		replace_at_place(&work, place, gpa, end);
 		return;
 	}
 	if (region) {

@@ -26,6 +26,7 @@ struct region_place {
 		REGION_PLACE_UNKNOWN, /* not simple: searched for again */
 		REGION_PLACE_GAP,     /* one record comes; none is there, none merges */
 		REGION_PLACE_RECORDS, /* records of one leaf go, whole */
+		REGION_PLACE_INSIDE,  /* a hole inside the record before the path's place */
 	} kind;
 	uint8_t behind; /* the last of those records */
 	struct region_path path;
