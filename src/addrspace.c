@@ -186,7 +186,7 @@ static inline int exchange_range(struct addrspace *as, uint64_t gpa, uint64_t en
 				 const struct page_table_fill *fill, const struct page_copy *page)
 {
 	struct region_reserve reserve;
-	int error = addrspace_region_set_reserve_replace(as, gpa, end, region, &reserve, NULL);
+	int error = addrspace_region_set_reserve_replace(as, gpa, end, region, &reserve);
 
 	if (error)
 		return error;
@@ -197,42 +197,62 @@ static inline int exchange_range(struct addrspace *as, uint64_t gpa, uint64_t en
 	return error;
 }
 
-/** Puts a region into a range that holds none. */
-static inline int fill_gap(struct addrspace *as, const struct addrspace_region *region,
-			   const struct page_table_fill *fill, struct region_reserve *reserve)
+/** Fills a range that holds no region; on failure it is empty again. */
+static inline int fill_empty(struct addrspace *as, const struct page_table_fill *fill)
 {
 	uint64_t reached;
-	int error = 0;
+	int error;
 
-	if (fill) {
-		error = as->format->map_prepare(as, fill, &reached);
-		if (error)
-			as->format->map_abort(as, fill, reached);
-	}
+	if (!fill)
+		return 0;
+	error = as->format->map_prepare(as, fill, &reached);
 	if (error)
-		return error;
-	addrspace_region_set_replace(as, region->gpa, region_end(region), region, reserve);
-	if (fill)
-		as->format->map_commit(as, fill);
-	return 0;
+		as->format->map_abort(as, fill, reached);
+	return error;
 }
 
-/** Maps a region unless its range holds one: ADDRSPACE_EEXIST. */
+/** The change is not of the simple kind; nothing was done. Distinct from 0 and from errors. */
+#define NOT_SIMPLE 1
+
+/** Maps a region into a gap where it merges with nothing. */
+static NEVER_INLINE int map_gap(struct addrspace *as, const struct addrspace_region *region,
+				const struct page_table_fill *fill)
+{
+	uint64_t end = region_end(region);
+	struct region_reserve reserve;
+	struct region_place place;
+	int error = addrspace_region_set_reserve_at(as, region->gpa, end, region, &reserve, &place);
+
+	if (error)
+		return error;
+	if (place.kind == REGION_PLACE_NONE)
+		return NOT_SIMPLE;
+	error = fill_empty(as, fill);
+	if (!error) {
+		addrspace_region_set_replace_at(as, region->gpa, end, region, &place, &reserve);
+		if (fill)
+			as->format->map_commit(as, fill);
+	}
+	addrspace_region_set_release(as, &reserve);
+	return error;
+}
+
+/** Maps a region into a range that holds none. */
 static NEVER_INLINE int map_empty(struct addrspace *as, const struct addrspace_region *region,
 				  const struct page_table_fill *fill)
 {
 	uint64_t end = region_end(region);
 	struct region_reserve reserve;
-	struct region_place place;
-	int error = addrspace_region_set_reserve_replace(as, region->gpa, end, region, &reserve,
-							 &place);
+	int error = addrspace_region_set_reserve_replace(as, region->gpa, end, region, &reserve);
 
 	if (error)
 		return error;
-	if (place.kind != REGION_PLACE_GAP && addrspace_region_set_overlaps(as, region->gpa, end))
-		error = ADDRSPACE_EEXIST;
-	else
-		error = fill_gap(as, region, fill, &reserve);
+	error = fill_empty(as, fill);
+	if (!error) {
+		addrspace_region_set_replace(as, region->gpa, end, region, &reserve);
+		if (fill)
+			as->format->map_commit(as, fill);
+	}
 	addrspace_region_set_release(as, &reserve);
 	return error;
 }
@@ -243,10 +263,14 @@ static int map_locked(struct addrspace *as, const struct addrspace_region *regio
 	struct page_table_fill fill;
 	const struct page_table_fill *content =
 		addrspace_backend_fill(region, &fill) ? &fill : NULL;
+	int error = map_gap(as, region, content);
 
-	if (!(flags & ADDRSPACE_MAP_REPLACE) ||
-	    !addrspace_region_set_overlaps(as, region->gpa, end))
+	if (error != NOT_SIMPLE)
+		return error;
+	if (!addrspace_region_set_overlaps(as, region->gpa, end))
 		return map_empty(as, region, content);
+	if (!(flags & ADDRSPACE_MAP_REPLACE))
+		return ADDRSPACE_EEXIST;
 	return exchange_range(as, region->gpa, end, region, content, NULL);
 }
 
@@ -315,21 +339,33 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 	return map(as, gpa, size, attributes, backend, flags);
 }
 
-static int unmap_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
+/** Removes whole regions, or a hole inside one. */
+static NEVER_INLINE int unmap_simple(struct addrspace *as, uint64_t gpa, uint64_t end)
 {
 	struct region_reserve reserve;
 	struct region_place place;
-	int error = addrspace_region_set_reserve_replace(as, gpa, end, NULL, &reserve, &place);
+	int error = addrspace_region_set_reserve_at(as, gpa, end, NULL, &reserve, &place);
 
 	if (error)
 		return error;
-	if (place.kind != REGION_PLACE_UNKNOWN || addrspace_region_set_overlaps(as, gpa, end)) {
-		error = exchange_table(as, gpa, end, NULL, NULL);
-		if (!error)
-			addrspace_region_set_replace(as, gpa, end, NULL, &reserve);
-	}
+	if (place.kind == REGION_PLACE_NONE)
+		return NOT_SIMPLE;
+	error = exchange_table(as, gpa, end, NULL, NULL);
+	if (!error)
+		addrspace_region_set_replace_at(as, gpa, end, NULL, &place, &reserve);
 	addrspace_region_set_release(as, &reserve);
 	return error;
+}
+
+static int unmap_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
+{
+	int error = unmap_simple(as, gpa, end);
+
+	if (error != NOT_SIMPLE)
+		return error;
+	if (!addrspace_region_set_overlaps(as, gpa, end))
+		return 0;
+	return exchange_range(as, gpa, end, NULL, NULL, NULL);
 }
 
 int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size)

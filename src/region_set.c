@@ -540,13 +540,13 @@ static void insert_at_path(struct region_work *work)
 		  largest_gap(node, level, slots_back(slot, 2), slot + 1, UINT64_MAX));
 }
 
+/** Puts work->record where work->path leads; the set may be empty. */
 static NEVER_INLINE void insert(struct region_work *work)
 {
 	struct addrspace *as = work->as;
 
 	as->region_count++;
 	if (as->region_depth) {
-		seek(as, work->record.start, &work->path);
 		insert_at_path(work);
 		return;
 	}
@@ -742,6 +742,7 @@ static void insert_rest(struct region_work *work, uint64_t gpa, uint64_t end, ui
 	seek(work->as, gpa, &work->path);
 	work->record.leaf = *record_before(&work->path);
 	leaf_set_range(&work->record.leaf, end, old_end);
+	seek(work->as, end, &work->path);
 	insert(work);
 }
 
@@ -776,6 +777,8 @@ static NEVER_INLINE void replace_by_record(struct region_work *work)
 	leaf_set_range(record, change.gpa, change.end);
 	if (!take_over(work)) {
 		remove_range(work, change.gpa, change.end);
+		if (work->as->region_depth)
+			seek(work->as, change.gpa, &work->path);
 		insert(work);
 	}
 	if (old_end)
@@ -875,7 +878,7 @@ static void find_place(const struct addrspace *as, uint64_t gpa, uint64_t end,
 	const struct leaf_record *before;
 	unsigned behind;
 
-	place->kind = REGION_PLACE_UNKNOWN;
+	place->kind = REGION_PLACE_NONE;
 	if (!as->region_depth)
 		return;
 	seek(as, gpa, &place->path);
@@ -893,24 +896,32 @@ static void find_place(const struct addrspace *as, uint64_t gpa, uint64_t end,
 	place->behind = (uint8_t)behind;
 }
 
+int addrspace_region_set_reserve_at(struct addrspace *as, uint64_t gpa, uint64_t end,
+				    const struct addrspace_region *region,
+				    struct region_reserve *reserve, struct region_place *place)
+{
+	struct leaf_record record;
+
+	*reserve = (struct region_reserve){0};
+	if (region)
+		pack(region, &record);
+	find_place(as, gpa, end, region ? &record : NULL, place);
+	if (place->kind == REGION_PLACE_NONE || place->kind == REGION_PLACE_RECORDS)
+		return ADDRSPACE_OK;
+	return reserve_for(as, &place->path, 1, &place->path, 0, reserve);
+}
+
 int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 					 const struct addrspace_region *region,
-					 struct region_reserve *reserve, struct region_place *place)
+					 struct region_reserve *reserve)
 {
 	struct region_change change;
 	struct leaf_record record;
 	struct region_path path;
 
-	*reserve = (struct region_reserve){.place = place};
+	*reserve = (struct region_reserve){0};
 	if (region)
 		pack(region, &record);
-	if (place) {
-		find_place(as, gpa, end, region ? &record : NULL, place);
-		if (place->kind == REGION_PLACE_RECORDS)
-			return ADDRSPACE_OK;
-		if (place->kind != REGION_PLACE_UNKNOWN)
-			return reserve_for(as, &place->path, 1, &place->path, 0, reserve);
-	}
 	change = plan_change(as, &path, gpa, end, region ? &record : NULL);
 	if (!change.insertions)
 		return ADDRSPACE_OK;
@@ -1016,37 +1027,38 @@ static void cut_hole(struct region_work *work, uint64_t gpa, uint64_t end)
 	rewrite(work, work->path.slot[0] - 1u, &work->left);
 }
 
-static void replace_at_place(struct region_work *work, const struct region_place *place,
-			     uint64_t gpa, uint64_t end)
+void addrspace_region_set_replace_at(struct addrspace *as, uint64_t gpa, uint64_t end,
+				     const struct addrspace_region *region,
+				     const struct region_place *place,
+				     struct region_reserve *reserve)
 {
+	struct region_work work;
+
+	work.as = as;
+	work.reserve = reserve;
+	work.path = place->path;
 	if (place->kind == REGION_PLACE_RECORDS) {
-		remove_records(work, work->path.slot[0], place->behind);
+		remove_records(&work, work.path.slot[0], place->behind);
 		return;
 	}
-	if (place->kind == REGION_PLACE_INSIDE)
-		cut_hole(work, gpa, end);
-	work->as->region_count++;
-	insert_at_path(work);
+	if (region)
+		pack(region, &work.record.leaf);
+	else
+		cut_hole(&work, gpa, end);
+	insert(&work);
 }
 
 void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 				  const struct addrspace_region *region,
 				  struct region_reserve *reserve)
 {
-	const struct region_place *place = reserve->place;
 	uint64_t old_end;
 	struct region_work work;
 
 	work.as = as;
 	work.reserve = reserve;
-	if (region)
-		pack(region, &work.record.leaf);
-	if (place && place->kind != REGION_PLACE_UNKNOWN) {
-		work.path = place->path;
-		replace_at_place(&work, place, gpa, end);
-		return;
-	}
 	if (region) {
+		pack(region, &work.record.leaf);
 		replace_by_record(&work);
 		return;
 	}

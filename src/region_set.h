@@ -20,10 +20,10 @@ struct region_path {
 	uint8_t slot[REGION_SET_MAX_DEPTH];
 };
 
-/** Where a simple change goes, found when it is prepared and used when it is made. */
+/** Where a simple change goes: found by one search when it is prepared, and used when it is made. */
 struct region_place {
 	enum {
-		REGION_PLACE_UNKNOWN, /* not simple: searched for again */
+		REGION_PLACE_NONE,    /* the change is not simple */
 		REGION_PLACE_GAP,     /* one record comes; none is there, none merges */
 		REGION_PLACE_RECORDS, /* records of one leaf go, whole */
 		REGION_PLACE_INSIDE,  /* a hole inside the record before the path's place */
@@ -37,7 +37,6 @@ struct region_place {
 struct region_reserve {
 	unsigned count;
 	uint64_t first_hpa;
-	const struct region_place *place; /* or NULL */
 };
 
 /** A change of regions' attributes that leaves ranges and cookies alone: which bits of a region's
@@ -74,14 +73,17 @@ bool addrspace_region_set_find_gap(const struct addrspace *as, uint64_t hint, ui
  * error of the allocation (then nothing is held). The reserve must be released after the change.
  *
  * reserve_replace: for addrspace_region_set_replace(gpa, end, region). region NULL: for a removal;
- * takes nothing, and so cannot fail, unless [gpa, end) lies strictly inside one region. place, if not
- * NULL, is filled, and must live until the change is made: it saves the change its searches.
+ * takes nothing, and so cannot fail, unless [gpa, end) lies strictly inside one region.
+ * reserve_at: for addrspace_region_set_replace_at(gpa, end, region, place), if that is possible: else
+ * place->kind is REGION_PLACE_NONE, and nothing was taken.
  * reserve_edit: for addrspace_region_set_edit(gpa, end, edit); takes nothing where no region needs it.
  */
 int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 					 const struct addrspace_region *region,
-					 struct region_reserve *reserve,
-					 struct region_place *place);
+					 struct region_reserve *reserve);
+int addrspace_region_set_reserve_at(struct addrspace *as, uint64_t gpa, uint64_t end,
+				    const struct addrspace_region *region,
+				    struct region_reserve *reserve, struct region_place *place);
 int addrspace_region_set_reserve_edit(struct addrspace *as, uint64_t gpa, uint64_t end,
 				      struct region_edit edit, struct region_reserve *reserve);
 /** Gives back the nodes that were not used. */
@@ -95,6 +97,11 @@ void addrspace_region_set_release(struct addrspace *as, struct region_reserve *r
 void addrspace_region_set_replace(struct addrspace *as, uint64_t gpa, uint64_t end,
 				  const struct addrspace_region *region,
 				  struct region_reserve *reserve);
+/** The same for a simple change, without a search. The set is as it was when place was found. */
+void addrspace_region_set_replace_at(struct addrspace *as, uint64_t gpa, uint64_t end,
+				     const struct addrspace_region *region,
+				     const struct region_place *place,
+				     struct region_reserve *reserve);
 /** Edits [gpa, end), which is all regions, splitting at the ends and merging what became equal.
  * Cannot fail. */
 void addrspace_region_set_edit(struct addrspace *as, uint64_t gpa, uint64_t end,

@@ -163,12 +163,28 @@ static struct addrspace_region with_permissions(struct addrspace_region region,
 	return region;
 }
 
-/** Every other change is made with the place that its preparation has found. */
-static struct region_place *next_place(struct region_place *place)
+/** Every other simple change is made at the place that its preparation has found. */
+static int reserve_any(uint64_t gpa, uint64_t end, const struct addrspace_region *region,
+		       struct region_reserve *reserve, struct region_place *place)
 {
 	static unsigned changes;
+	int error = 0;
 
-	return ++changes % 2 ? place : NULL;
+	place->kind = REGION_PLACE_NONE;
+	if (++changes % 2)
+		error = addrspace_region_set_reserve_at(&as, gpa, end, region, reserve, place);
+	if (error || place->kind != REGION_PLACE_NONE)
+		return error;
+	return addrspace_region_set_reserve_replace(&as, gpa, end, region, reserve);
+}
+
+static void replace_any(uint64_t gpa, uint64_t end, const struct addrspace_region *region,
+			struct region_reserve *reserve, const struct region_place *place)
+{
+	if (place->kind != REGION_PLACE_NONE)
+		addrspace_region_set_replace_at(&as, gpa, end, region, place, reserve);
+	else
+		addrspace_region_set_replace(&as, gpa, end, region, reserve);
 }
 
 /** Nodes still in the reserve after the change were not needed. */
@@ -179,10 +195,8 @@ static void replace(uint64_t first, uint64_t count, const struct addrspace_regio
 	struct region_reserve reserve;
 	struct region_place place;
 
-	assert_int_equal(addrspace_region_set_reserve_replace(&as, gpa, end, region, &reserve,
-							      next_place(&place)),
-			 0);
-	addrspace_region_set_replace(&as, gpa, end, region, &reserve);
+	assert_int_equal(reserve_any(gpa, end, region, &reserve, &place), 0);
+	replace_any(gpa, end, region, &reserve, &place);
 	assert_int_equal(reserve.count, 0);
 	addrspace_region_set_release(&as, &reserve);
 }
@@ -1221,16 +1235,14 @@ static uint64_t fail_each_allocation(uint64_t first, uint64_t count,
 	do {
 		machine.allocations = 0;
 		machine.fail_at = ++n;
-		error = addrspace_region_set_reserve_replace(&as, pages(first),
-							     pages(first + count), region, &reserve,
-							     next_place(&place));
+		error = reserve_any(pages(first), pages(first + count), region, &reserve, &place);
 		if (error) {
 			assert_int_equal(error, ADDRSPACE_ENOMEM);
 			assert_int_equal(fingerprint(), before);
 			check_set();
 		}
 	} while (error);
-	addrspace_region_set_replace(&as, pages(first), pages(first + count), region, &reserve);
+	replace_any(pages(first), pages(first + count), region, &reserve, &place);
 	addrspace_region_set_release(&as, &reserve);
 	check_set();
 	assert_int_not_equal(fingerprint(), before);
@@ -1338,9 +1350,8 @@ static void refused_quota_leaves_the_set_as_it_was(void **state)
 	fill_with_gaps(LEAF_RECORDS * LEAF_RECORDS);
 	before = fingerprint();
 	machine.quota = machine.charged + 2;
-	assert_int_equal(addrspace_region_set_reserve_replace(&as, region.gpa,
-							      region.gpa + region.size, &region,
-							      &reserve, NULL),
+	assert_int_equal(addrspace_region_set_reserve_replace(
+				 &as, region.gpa, region.gpa + region.size, &region, &reserve),
 			 ADDRSPACE_EDQUOT);
 	assert_int_equal(reserve.count, 0);
 	assert_int_equal(fingerprint(), before);
@@ -1357,9 +1368,8 @@ static void unusable_node_is_given_back(void **state)
 
 	(void)state;
 	as.frame_forbidden = UINT64_MAX;
-	assert_int_equal(addrspace_region_set_reserve_replace(&as, region.gpa,
-							      region.gpa + region.size, &region,
-							      &reserve, NULL),
+	assert_int_equal(addrspace_region_set_reserve_replace(
+				 &as, region.gpa, region.gpa + region.size, &region, &reserve),
 			 ADDRSPACE_EFAULT);
 	assert_int_equal(reserve.count, 0);
 	assert_int_equal(machine.allocations, 1);
@@ -1375,9 +1385,8 @@ static void reserve_that_is_not_used_is_given_back(void **state)
 	(void)state;
 	fill_with_gaps(LEAF_RECORDS * LEAF_RECORDS);
 	before = fingerprint();
-	assert_int_equal(addrspace_region_set_reserve_replace(&as, pages(2 * 5000),
-							      pages(2 * 5000 + 1), &region,
-							      &reserve, NULL),
+	assert_int_equal(addrspace_region_set_reserve_replace(
+				 &as, pages(2 * 5000), pages(2 * 5000 + 1), &region, &reserve),
 			 0);
 	assert_int_equal(reserve.count, 3);
 	addrspace_region_set_release(&as, &reserve);
@@ -1521,8 +1530,7 @@ static bool refuse_sometimes(uint64_t gpa, uint64_t end, const struct addrspace_
 	int error;
 
 	machine.fail_at = machine.allocations + 1 + random_below(3);
-	error = addrspace_region_set_reserve_replace(&as, gpa, end, region, &reserve,
-						     next_place(&place));
+	error = reserve_any(gpa, end, region, &reserve, &place);
 	machine.fail_at = 0;
 	if (!error)
 		addrspace_region_set_release(&as, &reserve);
