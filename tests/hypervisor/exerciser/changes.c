@@ -243,7 +243,7 @@ static void guest_is_refused(struct space *space, enum access_kind kind, uint64_
 	const struct access access = {.kind = kind, .size = 8, .gpa = gpa};
 
 	access_faults(space, &access, permissions);
-	check_named("the library's outcome", outcome,
+	check_named("the library's outcome", (int)outcome,
 		    addrspace_handle_fault(&space->as, gpa, access_needs(kind), NULL),
 		    addrspace_fault_name);
 }

@@ -105,8 +105,8 @@ bool looper_turns(struct looper *looper)
 void looper_check_stopped(struct looper *looper, enum addrspace_fault outcome)
 {
 	if (check_equal("a stale access of CPU 1 succeeds", false, looper_turns(looper)))
-		check_named("outcome of the fault on CPU 1", outcome, load(&looper->waits_with),
-			    addrspace_fault_name);
+		check_named("outcome of the fault on CPU 1", (int)outcome,
+			    load(&looper->waits_with), addrspace_fault_name);
 }
 
 void looper_resume(struct looper *looper)

@@ -139,7 +139,7 @@ static void check_inside(struct space *space, const struct fate *fate, uint64_t 
 		return;
 	}
 	access_faults(space, &access, fate->gone ? 0 : R);
-	check_named("the library's outcome", fate->write,
+	check_named("the library's outcome", (int)fate->write,
 		    addrspace_handle_fault(&space->as, gpa, W, NULL), addrspace_fault_name);
 }
 

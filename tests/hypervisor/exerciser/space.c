@@ -64,7 +64,7 @@ void space_discard(struct space *space, uint64_t gpa, uint64_t size)
 void space_check_fault(struct space *space, const struct addrspace_fault_info *fault,
 		       enum addrspace_fault outcome)
 {
-	check_named("outcome of the fault", outcome,
+	check_named("outcome of the fault", (int)outcome,
 		    addrspace_handle_fault(&space->as, fault->gpa, fault->access, NULL),
 		    addrspace_fault_name);
 }
