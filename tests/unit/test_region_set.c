@@ -1340,6 +1340,19 @@ static void protection_inside_a_region_reserves_for_two_insertions(void **state)
 	assert_int_equal(as.region_count, LEAF_RECORDS + 1);
 }
 
+/** The part at both ends of the range is one and the same. */
+static void edit_inside_a_region_of_a_node_with_room_for_two_reserves_nothing(void **state)
+{
+	uint64_t allocations;
+
+	(void)state;
+	fill_touching(LEAF_RECORDS - 2);
+	allocations = machine.allocations;
+	protect(4 * 60 + 1, 2, 0);
+	assert_int_equal(machine.allocations, allocations);
+	assert_int_equal(as.region_count, LEAF_RECORDS);
+}
+
 static void refused_quota_leaves_the_set_as_it_was(void **state)
 {
 	struct addrspace_region region = lazy(2 * 5000, 1, UINT64_MAX);
@@ -1735,6 +1748,7 @@ int main(void)
 		TEST(replacement_inside_a_region_of_an_almost_full_leaf_splits_it_once),
 		TEST(failed_protection_leaves_the_set_as_it_was),
 		TEST(protection_inside_a_region_reserves_for_two_insertions),
+		TEST(edit_inside_a_region_of_a_node_with_room_for_two_reserves_nothing),
 		TEST(refused_quota_leaves_the_set_as_it_was),
 		TEST(unusable_node_is_given_back),
 		TEST(reserve_that_is_not_used_is_given_back),

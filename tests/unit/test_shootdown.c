@@ -187,6 +187,8 @@ static void new_start_makes_all_flush(void **state)
 {
 	(void)state;
 	visit(0, 1);
+	assert_int_equal(addrspace_shootdown_init(&shootdown, cpus, CPUS), 0);
+	visit(0, 1);
 	invalidate();
 	visit(0, 1);
 	assert_int_equal(addrspace_shootdown_init(&shootdown, cpus, CPUS), 0);
