@@ -10,6 +10,7 @@
 #define HCR_BASE (UINT64_C(1) << 31 | UINT64_C(1) << 1 | UINT64_C(1) << 19)
 #define VMID_8   0xa5u
 #define VMID_16  0x1a5u
+#define DAIF_F   (UINT64_C(1) << 6) /* FIQs are masked; nothing here sends any */
 
 static uint64_t hcr_of(const struct addrspace_stage2_registers *registers)
 {
@@ -43,14 +44,18 @@ static void move_here(const struct addrspace *as)
 	uint64_t vttbr = read_register(vttbr_el2);
 	uint64_t vtcr = read_register(vtcr_el2);
 	uint64_t hcr = read_register(hcr_el2);
-	uint64_t daif = read_register(daif);
-	int error = addrspace_stage2_vcpu_moved(as, vmid_of(as));
+	uint64_t masked = read_register(daif);
+	uint64_t unmasked = masked & ~DAIF_F;
+	int error;
 
+	write_register(daif, unmasked);
+	error = addrspace_stage2_vcpu_moved(as, vmid_of(as));
 	if (error)
 		fail("addrspace_stage2_vcpu_moved: %s", addrspace_error_name(error));
 	if (read_register(vttbr_el2) != vttbr || read_register(vtcr_el2) != vtcr ||
-	    read_register(hcr_el2) != hcr || read_register(daif) != daif)
+	    read_register(hcr_el2) != hcr || read_register(daif) != unmasked)
 		fail("addrspace_stage2_vcpu_moved has left other registers behind");
+	write_register(daif, masked);
 }
 
 void machine_load_root(const struct addrspace *as)

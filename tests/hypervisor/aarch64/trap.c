@@ -69,6 +69,17 @@ void vcpu_complete_load(struct vcpu *vcpu, uint64_t value)
 	vcpu_skip_instruction(vcpu);
 }
 
+/** The library keeps the guest's PAR_EL1. */
+static uint64_t translate_again(uint64_t far)
+{
+	uint64_t guests_par = read_register(par_el1);
+	uint64_t par = addrspace_stage2_translate_va(far);
+
+	if (read_register(par_el1) != guests_par)
+		fail("addrspace_stage2_translate_va has lost the guest's PAR_EL1");
+	return par;
+}
+
 /* Where the fault does not tell its address, the guest's own translation is done once more. It may
  * have changed meanwhile, then the guest retries. */
 static int decode_fault(uint64_t esr, struct addrspace_fault_info *fault)
@@ -82,7 +93,7 @@ static int decode_fault(uint64_t esr, struct addrspace_fault_info *fault)
 
 	if (answer != ADDRSPACE_DECODE_NEEDS_AT)
 		return answer;
-	registers.par_el1 = addrspace_stage2_translate_va(registers.far_el2);
+	registers.par_el1 = translate_again(registers.far_el2);
 	registers.par_valid = true;
 	return addrspace_stage2_decode_fault(&registers, fault);
 }
