@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "backend/backend.h"
 #include "compiler.h"
 #include "lock.h"
 #include "memory.h"
+#include "page_table.h"
 #include "range.h"
 #include "region_set.h"
 
@@ -25,40 +25,19 @@ static NEVER_INLINE void invalidate_here(const struct addrspace *as, uint64_t gp
 	as->handler->invalidate(as->handler_ctx, &invalidation);
 }
 
-/** A page without a leaf that allows the access: what its region says. An outcome, an error or
- * PAGE_TABLE_LOST. */
-static inline int fault_in_region(struct addrspace *as, uint64_t gpa, unsigned access,
-				  enum page_table_leaf leaf,
-				  const struct page_table_position *position,
-				  const struct addrspace_region *region)
+/** What becomes of a fault that was not settled at once. */
+static RARELY int fault_again(struct addrspace *as, uint64_t gpa, unsigned access, int result,
+			      unsigned *level)
 {
-	if (access & ~region->permissions)
-		return ADDRSPACE_FAULT_DENIED;
-	if (leaf == PAGE_TABLE_REFUSES)
-		return ADDRSPACE_FAULT_CONFIGURATION;
-	return backend_fault(as, region, gpa, position);
-}
-
-/** What becomes of a fault that was not resolved at once. */
-static RARELY int fault_again(struct addrspace *as, uint64_t gpa, unsigned access,
-			      struct page_table_position *position,
-			      const struct addrspace_region *region, int result)
-{
-	/* Each lost race means that another CPU put one more table, or the leaf, on our path. The
-	 * frame that we could not have may be the one that another CPU put there meanwhile. */
-	for (;;) {
-		enum page_table_leaf leaf = as->walker->find(as, gpa, access, position);
-
-		if (leaf == PAGE_TABLE_ALLOWS)
-			return ADDRSPACE_FAULT_ALREADY_RESOLVED;
-		if (result == ADDRSPACE_ENOMEM || result == ADDRSPACE_EDQUOT)
-			return ADDRSPACE_FAULT_OUT_OF_MEMORY;
-		if (result != PAGE_TABLE_LOST)
-			return result;
-		result = fault_in_region(as, gpa, access, leaf, position, region);
-		if (result >= 0 && result != PAGE_TABLE_LOST)
-			return result;
-	}
+	/* Each lost race means that another CPU put one more table, or the leaf, on our path. */
+	while (result == PAGE_TABLE_LOST)
+		result = as->walker->fault(as, gpa, access, level);
+	/* The frame that we could not have may be the one that another CPU put there meanwhile. */
+	if (result < 0 && as->format->allows(as, gpa, access))
+		return ADDRSPACE_FAULT_ALREADY_RESOLVED;
+	if (result == ADDRSPACE_ENOMEM || result == ADDRSPACE_EDQUOT)
+		return ADDRSPACE_FAULT_OUT_OF_MEMORY;
+	return result;
 }
 
 /** What few want, or need: this CPU's caches cleaned, and a copy of the region. */
@@ -81,9 +60,7 @@ int addrspace_handle_fault(struct addrspace *as, uint64_t gpa, unsigned access,
 {
 	const unsigned all = ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE;
 	uint64_t page = gpa & ~(ADDRSPACE_PAGE_SIZE - 1);
-	struct page_table_position position;
-	struct addrspace_region found;
-	enum page_table_leaf leaf;
+	unsigned level;
 	int result;
 
 	if (!as || !access || access & ~all)
@@ -94,18 +71,11 @@ int addrspace_handle_fault(struct addrspace *as, uint64_t gpa, unsigned access,
 		return ADDRSPACE_FAULT_NOT_BACKED;
 	}
 	lock_shared(as);
-	/* Walks first: where a leaf allows the access, the guest need only retry. */
-	leaf = as->walker->find(as, page, access, &position);
-	if (leaf == PAGE_TABLE_ALLOWS)
-		result = ADDRSPACE_FAULT_ALREADY_RESOLVED;
-	else if (!addrspace_region_set_find(as, page, &found))
-		result = ADDRSPACE_FAULT_NOT_BACKED;
-	else
-		result = fault_in_region(as, page, access, leaf, &position, &found);
+	result = as->walker->fault(as, page, access, &level);
 	if (UNLIKELY(result < 0 || result == PAGE_TABLE_LOST))
-		result = fault_again(as, page, access, &position, &found, result);
+		result = fault_again(as, page, access, result, &level);
 	if (UNLIKELY(region || as->absent_cached))
-		after_fault(as, page, result, position.level, region);
+		after_fault(as, page, result, level, region);
 	unlock_shared(as);
 	return result;
 }

@@ -31,7 +31,7 @@ int addrspace_frame_charge(struct addrspace *as, enum addrspace_frame_kind kind,
 
 /** Takes frames that have been charged. What comes must be usable; what is not goes back. On failure the charge stays the caller's. 0, ADDRSPACE_ENOMEM
  * or ADDRSPACE_EFAULT. */
-static inline int frame_take(struct addrspace *as, const struct addrspace_frame_request *request,
+ALWAYS_INLINE int frame_take(struct addrspace *as, const struct addrspace_frame_request *request,
 			     struct addrspace_frame *frame)
 {
 	uint64_t size = ADDRSPACE_PAGE_SIZE << request->order;

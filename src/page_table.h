@@ -76,20 +76,16 @@ struct page_table_position {
 	unsigned level;
 };
 
-enum page_table_leaf {
-	PAGE_TABLE_ABSENT,
-	PAGE_TABLE_REFUSES,
-	PAGE_TABLE_ALLOWS,
-};
-
-/** install: another CPU was faster: walk again. Distinct from fault outcomes and errors. */
+/** A fault that another CPU was faster with: walk again. Distinct from fault outcomes and errors. */
 #define PAGE_TABLE_LOST 100
 
 /** The calls for one address, for a number of levels: see walk_fault.h. */
 struct addrspace_walker {
-	/** Descends and judges the access. */
-	enum page_table_leaf (*find)(const struct addrspace *as, uint64_t gpa, unsigned access,
-				     struct page_table_position *position);
+	/**
+	 * Descends, judges the access, and resolves what the page's region lets it resolve: an outcome,
+	 * an error or PAGE_TABLE_LOST. *level: where the descent ended.
+	 */
+	int (*fault)(struct addrspace *as, uint64_t gpa, unsigned access, unsigned *level);
 	/** False: no accessible leaf. */
 	bool (*translate)(const struct addrspace *as, uint64_t gpa,
 			  struct addrspace_translation *translation);
@@ -142,11 +138,8 @@ struct addrspace_format {
 	/** With the direct map the walker at the number of levels, without it the one at 0. */
 	const struct addrspace_walker *walkers[PAGE_TABLE_MAX_LEVELS + 1];
 
-	/** Allocates a frame for the region's page and links it at an absent position:
-	 * ADDRSPACE_FAULT_RESOLVED, an error, or PAGE_TABLE_LOST. */
-	int (*install)(struct addrspace *as, const struct page_table_position *position,
-		       const struct addrspace_region *region, uint64_t gpa);
-
+	/** True if a leaf allows the access. */
+	bool (*allows)(const struct addrspace *as, uint64_t gpa, unsigned access);
 	/** The one leaf at gpa, also one without permissions; false if there is none. */
 	bool (*leaf)(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf);
 	/** Of what lies below end. */

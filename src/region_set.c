@@ -1111,57 +1111,80 @@ void addrspace_region_set_clear(struct addrspace *as)
 
 /* Questions. */
 
-/** The record of the region that contains gpa, or NULL. Compiled for the direct map by itself: without
- * a call it needs no registers saved. */
-ALWAYS_INLINE const struct leaf_record *search(const struct addrspace *as, uint64_t gpa,
-					       bool direct)
+/** The node's record that contains gpa, or NULL; at an inner level the last one that starts at or below
+ * gpa. */
+static inline const union record *search_node(const struct region_node *node, uint64_t gpa,
+					      unsigned level)
+{
+	/* At the last address of all, the key wraps to 0: nothing is below it. */
+	unsigned below = rank(node, gpa + 1);
+	const union record *record = &node->records[below - 1];
+
+	if (!below || (!level && leaf_end(&record->leaf) <= gpa))
+		return NULL;
+	return record;
+}
+
+static NEVER_INLINE const union record *search_tree(const struct addrspace *as, uint64_t gpa)
 {
 	uint64_t hpa = as->region_root;
+	const union record *record = NULL;
 
 	for (unsigned level = as->region_depth; level--;) {
-		const struct region_node *node =
-			direct ? direct_pointer(as, hpa) : frame_pointer(as, hpa);
-		/* At the last address of all, the key wraps to 0: nothing is below it. */
-		unsigned below = rank(node, gpa + 1);
-		const union record *record;
-
-		if (!below)
+		record = search_node(frame_pointer(as, hpa), gpa, level);
+		if (!record)
 			return NULL;
-		record = &node->records[below - 1];
-		if (!level)
-			return leaf_end(&record->leaf) > gpa ? &record->leaf : NULL;
 		hpa = record->inner.child_hpa;
 	}
-	return NULL;
+	return record;
 }
 
-static NEVER_INLINE const struct leaf_record *search_by_callback(const struct addrspace *as,
-								 uint64_t gpa)
+/** True if the set is a single node, as with most guests, and the direct map leads to it: then there is
+ * nothing to call, and no register to save. */
+static inline bool is_single_node(const struct addrspace *as)
 {
-	return search(as, gpa, false);
+	return as->region_depth == 1 && !as->handler->physical_to_virtual;
 }
 
-static inline const struct leaf_record *find_record(const struct addrspace *as, uint64_t gpa)
+static NEVER_INLINE bool find_in_tree(const struct addrspace *as, uint64_t gpa,
+				      struct addrspace_region *region)
 {
-	return as->handler->physical_to_virtual ? search_by_callback(as, gpa)
-						: search(as, gpa, true);
+	const union record *record = search_tree(as, gpa);
+
+	if (record)
+		unpack(&record->leaf, region);
+	return record != NULL;
 }
 
 bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
 			       struct addrspace_region *region)
 {
-	const struct leaf_record *record = find_record(as, gpa);
+	const union record *record;
 
-	if (record && region)
-		unpack(record, region);
-	return record != NULL;
+	if (!is_single_node(as))
+		return find_in_tree(as, gpa, region);
+	record = search_node(direct_pointer(as, as->region_root), gpa, 0);
+	if (!record)
+		return false;
+	unpack(&record->leaf, region);
+	return true;
+}
+
+static NEVER_INLINE uint64_t end_in_tree(const struct addrspace *as, uint64_t gpa)
+{
+	const union record *record = search_tree(as, gpa);
+
+	return record ? leaf_end(&record->leaf) : 0;
 }
 
 uint64_t addrspace_region_set_end(const struct addrspace *as, uint64_t gpa)
 {
-	const struct leaf_record *record = find_record(as, gpa);
+	const union record *record;
 
-	return record ? leaf_end(record) : 0;
+	if (!is_single_node(as))
+		return end_in_tree(as, gpa);
+	record = search_node(direct_pointer(as, as->region_root), gpa, 0);
+	return record ? leaf_end(&record->leaf) : 0;
 }
 
 bool addrspace_region_set_next(const struct addrspace *as, uint64_t gpa,

@@ -51,7 +51,7 @@ struct region_edit addrspace_region_edit_permissions(unsigned permissions);
 /** Frames come on first fault from now on. For alloc regions only. */
 struct region_edit addrspace_region_edit_lazy(void);
 
-/** Copies the region that contains gpa; false if there is none. region may be NULL. */
+/** Copies the region that contains gpa; false if there is none. */
 bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
 			       struct addrspace_region *region);
 /** Where the region that contains gpa ends; 0 if there is none. */

@@ -3,6 +3,7 @@
 #ifndef ADDRSPACE_SRC_WALK_FAULT_H
 #define ADDRSPACE_SRC_WALK_FAULT_H
 
+#include "backend/backend.h"
 #include "walk_map.h"
 
 /*
@@ -95,15 +96,16 @@ ALWAYS_INLINE uint64_t walk_to_leaf(const struct addrspace *as, uint64_t gpa, un
 					 : walk_direct(as, gpa, levels, position);
 }
 
-ALWAYS_INLINE enum page_table_leaf walk_find(const struct addrspace *as, uint64_t gpa,
-					     unsigned access, unsigned levels,
-					     struct page_table_position *position)
+ALWAYS_INLINE bool leaf_allows(uint64_t entry, unsigned access)
 {
-	uint64_t entry = walk_to_leaf(as, gpa, levels, position);
+	return entry & ENTRY_FORMAT.present && !(access & ~ENTRY_FORMAT.permissions(entry));
+}
 
-	if (entry & ENTRY_FORMAT.present && !(access & ~ENTRY_FORMAT.permissions(entry)))
-		return PAGE_TABLE_ALLOWS;
-	return entry ? PAGE_TABLE_REFUSES : PAGE_TABLE_ABSENT;
+static RARELY bool walk_allows(const struct addrspace *as, uint64_t gpa, unsigned access)
+{
+	struct page_table_position position;
+
+	return leaf_allows(walk_any(as, gpa, &position), access);
 }
 
 /** Puts a new private table above *entry, which becomes the entry that names it. */
@@ -150,7 +152,7 @@ static NEVER_INLINE int install_tables(struct addrspace *as, const struct addrsp
 }
 
 /** A frame and its leaf; on failure nothing is left. */
-static inline int install_leaf(struct addrspace *as, const struct addrspace_region *region,
+ALWAYS_INLINE int install_leaf(struct addrspace *as, const struct addrspace_region *region,
 			       uint64_t gpa, uint64_t *entry)
 {
 	uint64_t hpa;
@@ -170,31 +172,55 @@ static inline int install_leaf(struct addrspace *as, const struct addrspace_regi
 	return 0;
 }
 
-static int walk_install(struct addrspace *as, const struct page_table_position *position,
-			const struct addrspace_region *region, uint64_t gpa)
+/** Allocates a frame for the region's page and links it at an absent position: ADDRSPACE_FAULT_RESOLVED,
+ * an error, or PAGE_TABLE_LOST. */
+ALWAYS_INLINE int walk_install(struct addrspace *as, const struct page_table_position *position,
+			       const struct addrspace_region *region, uint64_t gpa)
 {
-	const struct paging_handler *handler = as->handler;
 	uint64_t empty = 0;
 	uint64_t entry;
 	int error = install_leaf(as, region, gpa, &entry);
 
-	if (UNLIKELY(!error && position->level > 0))
-		error = install_tables(as, region, gpa, position->level, &entry);
-	if (error)
+	if (UNLIKELY(error))
 		return error;
+	if (UNLIKELY(position->level > 0)) {
+		error = install_tables(as, region, gpa, position->level, &entry);
+		if (error)
+			return error;
+	}
 	mark_owned(position->parent);
 	/* Other CPUs' faults share the lock: who finds the slot filled gives the whole chain back.
 	 */
-	if (!handler->lock_shared) {
+	if (!as->handler->lock_shared) {
 		entry_write(position->slot, entry);
-	} else if (!entry_exchange(position->slot, &empty, entry)) {
+	} else if (UNLIKELY(!entry_exchange(position->slot, &empty, entry))) {
 		install_undo(as, region, gpa, entry, position->level);
 		return PAGE_TABLE_LOST;
 	}
-	if (UNLIKELY(handler->sync_table))
-		handler->sync_table(as->handler_ctx, position->slot, sizeof(entry));
+	if (UNLIKELY(as->handler->sync_table))
+		as->handler->sync_table(as->handler_ctx, position->slot, sizeof(entry));
 	cpu_publish_entries();
 	return ADDRSPACE_FAULT_RESOLVED;
+}
+
+/** Walks first: where a leaf allows the access, the guest need only retry. */
+ALWAYS_INLINE int walk_fault(struct addrspace *as, uint64_t gpa, unsigned access, unsigned levels,
+			     unsigned *level)
+{
+	struct page_table_position position;
+	uint64_t entry = walk_to_leaf(as, gpa, levels, &position);
+	struct addrspace_region region;
+
+	*level = position.level;
+	if (leaf_allows(entry, access))
+		return ADDRSPACE_FAULT_ALREADY_RESOLVED;
+	if (!addrspace_region_set_find(as, gpa, &region))
+		return ADDRSPACE_FAULT_NOT_BACKED;
+	if (access & ~region.permissions)
+		return ADDRSPACE_FAULT_DENIED;
+	if (entry || !backend_faults_in(&region))
+		return ADDRSPACE_FAULT_CONFIGURATION;
+	return walk_install(as, &position, &region, gpa);
 }
 
 ALWAYS_INLINE bool walk_translate(const struct addrspace *as, uint64_t gpa, unsigned levels,
@@ -221,18 +247,17 @@ ALWAYS_INLINE bool walk_translate(const struct addrspace *as, uint64_t gpa, unsi
 
 /** The calls for one address, in spaces of so many levels with the direct map: walker_NAME. */
 #define WALKER_FOR(name, levels)                                                                   \
-	static enum page_table_leaf find_##name(const struct addrspace *as, uint64_t gpa,          \
-						unsigned access,                                   \
-						struct page_table_position *position)              \
+	static int fault_##name(struct addrspace *as, uint64_t gpa, unsigned access,               \
+				unsigned *level)                                                   \
 	{                                                                                          \
-		return walk_find(as, gpa, access, levels, position);                               \
+		return walk_fault(as, gpa, access, levels, level);                                 \
 	}                                                                                          \
 	static bool translate_##name(const struct addrspace *as, uint64_t gpa,                     \
 				     struct addrspace_translation *translation)                    \
 	{                                                                                          \
 		return walk_translate(as, gpa, levels, translation);                               \
 	}                                                                                          \
-	static const struct addrspace_walker walker_##name = {find_##name, translate_##name}
+	static const struct addrspace_walker walker_##name = {fault_##name, translate_##name}
 
 WALKER_FOR(any, WALK_ANY_LEVELS);
 /* Where size counts, one serves for all. */

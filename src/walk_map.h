@@ -43,7 +43,7 @@ ALWAYS_INLINE bool builder_has_leaves(const struct builder *builder, unsigned le
 }
 
 /** One frame of guest data, filled and prepared; its charge has been paid. */
-static inline int allocate_guest_frame(struct addrspace *as, uint64_t gpa, uint64_t cookie,
+ALWAYS_INLINE int allocate_guest_frame(struct addrspace *as, uint64_t gpa, uint64_t cookie,
 				       uint64_t *hpa)
 {
 	const struct paging_handler *handler = as->handler;

@@ -26,7 +26,7 @@
 	.protect = walk_protect,                \
 	.finish_cuts = walk_finish_cuts,        \
 	.release = walk_release,                \
-	.install = walk_install,                \
+	.allows = walk_allows,                  \
 	.leaf = walk_leaf,                      \
 	.next_run = walk_next_run,              \
 	.count = walk_count,                    \

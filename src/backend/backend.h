@@ -27,22 +27,11 @@ void addrspace_linear_move(struct addrspace_region *region, uint64_t gpa, uint64
 bool addrspace_alloc_fill(const struct addrspace_region *region, struct page_table_fill *fill);
 void addrspace_alloc_hand_over(uint64_t new_hpa, struct page_table_fill *fill);
 
-/**
- * Resolves a fault that the region allows, at a position without a leaf: an outcome, an error, or
- * PAGE_TABLE_LOST. Here, since a call more costs every fault as much as the search for its region.
- */
-static inline int backend_fault(struct addrspace *as, const struct addrspace_region *region,
-				uint64_t gpa, const struct page_table_position *position)
+/** Whether a page of the region without a leaf gets a frame from the handler when it faults; if not, its
+ * leaves are there from the start. */
+static inline bool backend_faults_in(const struct addrspace_region *region)
 {
-	switch (region->backend.kind) {
-	case ADDRSPACE_LINEAR:
-		break; /* its leaves are there from the start */
-	case ADDRSPACE_ALLOC:
-		if (!region->backend.u.alloc.populate)
-			return as->format->install(as, position, region, gpa);
-		break; /* so are those of a populated one */
-	}
-	return ADDRSPACE_FAULT_CONFIGURATION;
+	return region->backend.kind == ADDRSPACE_ALLOC && !region->backend.u.alloc.populate;
 }
 
 #endif

@@ -163,6 +163,13 @@ static struct addrspace_region with_permissions(struct addrspace_region region,
 	return region;
 }
 
+static bool found(uint64_t gpa)
+{
+	struct addrspace_region region;
+
+	return addrspace_region_set_find(&as, gpa, &region);
+}
+
 /** Every other simple change is made at the place that its preparation has found. */
 static int reserve_any(uint64_t gpa, uint64_t end, const struct addrspace_region *region,
 		       struct region_reserve *reserve, struct region_place *place)
@@ -354,7 +361,7 @@ static void empty_set_answers_no(void **state)
 	struct region_reserve reserve;
 
 	(void)state;
-	assert_false(addrspace_region_set_find(&as, 0, NULL));
+	assert_false(found(0));
 	assert_false(addrspace_region_set_next(&as, 0, NULL));
 	assert_false(addrspace_region_set_overlaps(&as, 0, pages(SPACE_PAGES)));
 	assert_false(addrspace_region_set_contains(&as, 0, pages(1)));
@@ -379,16 +386,16 @@ static void find_answers_from_first_to_last_byte_only(void **state)
 	assert_true(addrspace_region_set_find(&as, pages(15) - 1, &region));
 	assert_same_region(&region, &expected);
 	assert_false(addrspace_region_set_find(&as, pages(15), &region));
-	assert_true(addrspace_region_set_find(&as, pages(12) + 123, NULL));
+	assert_true(found(pages(12) + 123));
 }
 
 static void find_at_the_last_addresses_of_all_finds_nothing(void **state)
 {
 	(void)state;
 	put(lazy(0, SPACE_PAGES, 0));
-	assert_true(addrspace_region_set_find(&as, pages(SPACE_PAGES) - 1, NULL));
-	assert_false(addrspace_region_set_find(&as, UINT64_MAX - 1, NULL));
-	assert_false(addrspace_region_set_find(&as, UINT64_MAX, NULL));
+	assert_true(found(pages(SPACE_PAGES) - 1));
+	assert_false(found(UINT64_MAX - 1));
+	assert_false(found(UINT64_MAX));
 	assert_false(addrspace_region_set_next(&as, UINT64_MAX - 1, NULL));
 	assert_false(addrspace_region_set_next(&as, UINT64_MAX, NULL));
 }
@@ -1214,7 +1221,7 @@ static void find_looks_at_one_node_a_level(void **state)
 	(void)state;
 	fill_with_gaps(100000);
 	machine.visits = 0;
-	assert_true(addrspace_region_set_find(&as, pages(2 * 55555 + 1), NULL));
+	assert_true(found(pages(2 * 55555 + 1)));
 	assert_int_equal(as.region_depth, 3);
 	assert_int_equal(machine.visits, 3);
 }
