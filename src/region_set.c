@@ -1118,11 +1118,12 @@ static inline const union record *search_node(const struct region_node *node, ui
 {
 	/* At the last address of all, the key wraps to 0: nothing is below it. */
 	unsigned below = rank(node, gpa + 1);
-	const union record *record = &node->records[below - 1];
+	const union record *record;
 
-	if (!below || (!level && leaf_end(&record->leaf) <= gpa))
+	if (!below)
 		return NULL;
-	return record;
+	record = &node->records[below - 1];
+	return !level && leaf_end(&record->leaf) <= gpa ? NULL : record;
 }
 
 static NEVER_INLINE const union record *search_tree(const struct addrspace *as, uint64_t gpa)
