@@ -23,6 +23,9 @@ void linux_machine_prepare_cpu(void);
 void linux_machine_reset_vcpu(unsigned cpu, uint64_t entry, uint64_t argument);
 /** Answers an exit that is no fault: what firmware does, and what traps. Fails if it is neither. */
 enum linux_action linux_machine_answer(unsigned cpu, const struct vcpu_exit *exit);
+/** Passes time on a CPU whose virtual CPU is off. It may return at any time, and does when the virtual CPU
+ * has been started. */
+void linux_machine_rest(void);
 /** Makes another CPU go on that waits for an interrupt inside the guest. */
 void linux_machine_wake(unsigned cpu);
 

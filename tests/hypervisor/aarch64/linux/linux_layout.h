@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The Linux guest's physical addresses; machine.dts tells Linux the same. */
+/* The Linux guest's physical addresses, of which machine.dts tells Linux the same, and its work. */
 #ifndef LINUX_LAYOUT_H
 #define LINUX_LAYOUT_H
 
@@ -12,5 +12,7 @@
 #define LINUX_INITRD_GPA 0x4c000000
 /* What machine.dts says; the archive is padded with zeroes to it. */
 #define LINUX_INITRD_SIZE 0x10000
+/* Rounds of init, half of them before its second CPU is away for a while. */
+#define LINUX_ROUNDS 12
 
 #endif

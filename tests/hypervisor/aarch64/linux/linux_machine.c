@@ -81,6 +81,12 @@ void linux_machine_reset_vcpu(unsigned cpu, uint64_t entry, uint64_t argument)
 	vcpu_reset(machine_vcpu(cpu), entry, argument, 0);
 }
 
+/* Not WFI: no interrupt comes when the virtual CPU is started. */
+void linux_machine_rest(void)
+{
+	machine_relax();
+}
+
 /* ---- interrupts ---- */
 
 /* In the second half of a redistributor (GICv3, 12.11). */
