@@ -213,8 +213,12 @@ $(HYPERVISOR)/$(PROGRAM)/flags: FORCE
 # --- what the linux program boots: Debian's kernel, an init of ours, a devicetree --------------------
 
 LINUX := $(BUILD)/linux/$(ARCH)
-# For fetch-package: the newest of these packages, and the kernel's place in it.
+# For fetch-package: architecture, suite, the newest of these packages, and the kernel's place in it.
 LINUX_PACKAGE_aarch64 := arm64 bookworm 'linux-image-[0-9]*-cloud-arm64' 'boot/vmlinuz-*'
+# The digest: mirrors have been seen whose list for riscv64 is older than the signature on it.
+LINUX_PACKAGE_riscv64 := riscv64 trixie 'linux-image-[0-9]*-riscv64' 'boot/vmlinux-*' \
+	pool/main/l/linux/linux-image-6.12.107+deb13-riscv64_6.12.107-1_riscv64.deb \
+	abe9f65d74b434692149482b031db7a2aaf832921e09f69f775293c0e0c5799c
 LINUX_IMAGES := $(LINUX)/Image $(LINUX)/machine.dtb $(LINUX)/initrd
 LINUX_INIT_FOLDERS := tests/hypervisor/linux/init tests/hypervisor/$(ARCH)/linux/init \
 	tests/hypervisor/linux tests/hypervisor/$(ARCH)/linux tests/hypervisor tests/hypervisor/$(ARCH)
@@ -229,7 +233,7 @@ linux-images: $(LINUX_IMAGES)
 # Downloaded once: `make clean` is how to get a newer one.
 $(LINUX)/Image:
 	$(Q)mkdir -p $(@D)
-	$(Q)$(SCRIPTS)/fetch-package $(LINUX_PACKAGE_$(ARCH)) $@
+	$(Q)$(SCRIPTS)/fetch-package $@ $(LINUX_PACKAGE_$(ARCH))
 
 $(LINUX)/machine.dtb: tests/hypervisor/$(ARCH)/linux/machine.dts \
 		tests/hypervisor/$(ARCH)/linux/linux_layout.h | need-linux
@@ -294,15 +298,15 @@ boot-negative:
 		CROSS_COMPILE= || exit; done
 	$(Q)$(RUN)-negatives $(BUILD) $(foreach arch,$(ARCHES),$(MACHINES_$(arch):%=$(arch)/%))
 
-LINUX_ARCHES := aarch64
+LINUX_ARCHES := aarch64 riscv64
 LINUX_BOOTS := $(LINUX_ARCHES:%=boot-linux-%)
 
 ## boot-linux-ARCH unmodified Debian Linux on two CPUs, its memory evicted, moved and protected meanwhile,
-##                 on each emulated machine (aarch64; RUNS=n times)
+##                 on each emulated machine (aarch64, riscv64; RUNS=n times)
 $(LINUX_BOOTS): boot-linux-%:
 	$(need) $* emulator-$* linux $(CLANG)
 	$(call build-program,$*,linux)
-	$(Q)$(RUN) --each "$(foreach run,$(shell seq $(or $(RUNS),1)),$(MACHINES_$*))" \
+	$(Q)TIME_LIMIT=180 $(RUN) --each "$(foreach run,$(shell seq $(or $(RUNS),1)),$(MACHINES_$*))" \
 		$(BUILD)/hypervisor/$*/linux.elf
 
 # --- reports and promises ---------------------------------------------------------------------------

@@ -4,6 +4,8 @@
 #ifndef HYPERVISOR_RISCV64_REGISTERS_H
 #define HYPERVISOR_RISCV64_REGISTERS_H
 
+#define CSR_SIE        0x104
+#define CSR_SIP        0x144
 #define CSR_VSSTATUS   0x200
 #define CSR_VSIE       0x204
 #define CSR_VSTVEC     0x205
@@ -35,7 +37,14 @@
 #define HSTATUS_VSXL_64 (2ull << 32)
 
 /* STCE, PBMTE, ADUE, CBZE, CBCFE, CBIE, FIOM: what the hart has, the guest may use. */
-#define HENVCFG_ALL 0xe0000000000000f1ull
+#define HENVCFG_ALL  0xe0000000000000f1ull
+#define HENVCFG_STCE (1ull << 63)
+
+/* Interrupts: bits of sie, sip and hvip, and what scause says. */
+#define INTERRUPT_S_SOFTWARE  1
+#define INTERRUPT_VS_SOFTWARE 2
+#define INTERRUPT_S_TIMER     5
+#define INTERRUPT_VS_TIMER    6
 
 #define CAUSE_INTERRUPT              (1ull << 63)
 #define CAUSE_ECALL_FROM_VS          10
@@ -59,6 +68,12 @@
 
 #define write_csr(csr, value)                                                                      \
 	__asm__ volatile("csrw " csr_text(csr) ", %0" : : "rK"((uint64_t)(value)) : "memory")
+
+#define set_csr_bits(csr, bits)                                                                    \
+	__asm__ volatile("csrs " csr_text(csr) ", %0" : : "rK"((uint64_t)(bits)) : "memory")
+
+#define clear_csr_bits(csr, bits)                                                                  \
+	__asm__ volatile("csrc " csr_text(csr) ", %0" : : "rK"((uint64_t)(bits)) : "memory")
 
 /** HFENCE.GVMA with rs1 = rs2 = x0: everything, whatever hgatp's MODE was. */
 static inline void hfence_gvma_all(void)

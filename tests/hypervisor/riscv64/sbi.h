@@ -1,16 +1,51 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls to the firmware (RISC-V Supervisor Binary Interface: binary encoding, HSM, RFENCE). */
+/* Calls to the firmware (RISC-V Supervisor Binary Interface 1.0: "Binary Encoding", and a chapter for each
+ * extension). */
 #ifndef HYPERVISOR_RISCV64_SBI_H
 #define HYPERVISOR_RISCV64_SBI_H
 
 #include <stdint.h>
 
-#define SBI_HSM    0x48534d
+#define SBI_BASE   0x10
+#define SBI_TIME   0x54494d45
+#define SBI_IPI    0x735049
 #define SBI_RFENCE 0x52464e43
+#define SBI_HSM    0x48534d
+#define SBI_SRST   0x53525354
 
-#define SBI_HSM_HART_START 0
+#define SBI_BASE_PROBE_EXTENSION 3
+#define SBI_BASE_LAST            6 /* get_mimpid */
 
+#define SBI_TIME_SET_TIMER 0
+
+#define SBI_IPI_SEND 0
+
+#define SBI_RFENCE_REMOTE_FENCE_I          0
+#define SBI_RFENCE_REMOTE_SFENCE_VMA       1
+#define SBI_RFENCE_REMOTE_SFENCE_VMA_ASID  2
 #define SBI_RFENCE_REMOTE_HFENCE_GVMA_VMID 3
+#define SBI_RFENCE_REMOTE_HFENCE_VVMA_ASID 5
+#define SBI_RFENCE_REMOTE_HFENCE_VVMA      6
+
+#define SBI_HSM_HART_START      0
+#define SBI_HSM_HART_STOP       1
+#define SBI_HSM_HART_GET_STATUS 2
+
+#define SBI_HSM_STARTED 0
+#define SBI_HSM_STOPPED 1
+
+#define SBI_SRST_SYSTEM_RESET 0
+
+#define SBI_SRST_SHUTDOWN    0
+#define SBI_SRST_COLD_REBOOT 1
+#define SBI_SRST_WARM_REBOOT 2
+#define SBI_SRST_NO_REASON   0
+
+#define SBI_SUCCESS           0
+#define SBI_NOT_SUPPORTED     (-2)
+#define SBI_INVALID_PARAM     (-3)
+#define SBI_INVALID_ADDRESS   (-5)
+#define SBI_ALREADY_AVAILABLE (-6)
 
 struct sbi_result {
 	int64_t error;
