@@ -187,6 +187,15 @@ static void check_counts(const struct addrspace_statistics *before, const struct
 		    now->data_frames);
 }
 
+/** A table that has gone may still be in a walker's cache. */
+static void check_tables_told(const struct space *space, const struct addrspace_statistics *before,
+			      const struct addrspace_statistics *now)
+{
+	if (now->table_frames < before->table_frames)
+		check_true("the invalidation tells that tables went",
+			   space->memory.last.tables_changed);
+}
+
 /** One, which covers the page, and says that no leaf was smaller than those that there were. */
 static void check_invalidation(struct space *space, const struct scene *scene, uint64_t page)
 {
@@ -375,11 +384,15 @@ static void check_scene(struct space *space, const struct scene *scene)
 /** All of it is replaced by what it was: a table that a cut has left is a large leaf again. */
 static void map_again(struct space *space, const struct scene *scene)
 {
+	struct addrspace_statistics before = space_audit(space), now;
+
 	check_at(scene->gpa, "map: replace");
 	space_new_invalidations(space);
 	map_scene(space, scene, ADDRSPACE_MAP_REPLACE);
 	check_equal("invalidations", 1, space_new_invalidations(space));
 	check_scene(space, scene);
+	now = space_audit(space);
+	check_tables_told(space, &before, &now);
 }
 
 static void change_page(struct space *space, const struct scene *scene, const struct change *change,
@@ -410,6 +423,7 @@ static void change_page(struct space *space, const struct scene *scene, const st
 	check_invalidation(space, scene, page);
 	now = space_audit(space);
 	check_counts(&before, scene, change, page, &now);
+	check_tables_told(space, &before, &now);
 	if (ram || change->after != AFTER_MOVED)
 		check_page(space, change->after, page);
 	for (unsigned i = 0; i < count; i++) {
@@ -424,6 +438,7 @@ static void change_page(struct space *space, const struct scene *scene, const st
 static void run_scene(struct space *space, const struct scene *scene)
 {
 	const uint64_t offsets[] = {0, scene->size / 2, scene->size - SIZE_4K};
+	struct addrspace_statistics before, now;
 
 	map_scene(space, scene, 0);
 	check_equal("invalidations", 0, space_new_invalidations(space));
@@ -436,9 +451,12 @@ static void run_scene(struct space *space, const struct scene *scene)
 			map_again(space, scene);
 		}
 	}
+	before = space_audit(space);
 	check_at(scene->gpa, "unmap");
 	space_unmap(space, scene->gpa, scene->size);
 	check_equal("invalidations", 1, space_new_invalidations(space));
+	now = space_audit(space);
+	check_tables_told(space, &before, &now);
 	space_check_empty(space);
 }
 

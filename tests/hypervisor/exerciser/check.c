@@ -18,6 +18,7 @@ static const char *theme;
 static struct place places[MACHINE_CPUS];
 static uint64_t passed;
 static uint64_t failed;
+static uint64_t reported_at; /* microseconds */
 /* Of them before the current layout and theme. */
 static uint64_t reported;
 
@@ -79,8 +80,14 @@ bool check_named(const char *what, int expected, int seen, const char *(*name)(i
 
 void check_report(void)
 {
-	print("%-12s %-36s %6lu checks\n", theme, layout, passed + failed - reported);
+	uint64_t now = machine_microseconds();
+
+	if (passed + failed == reported)
+		return;
+	print("%-12s %-36s %6lu checks %6lu ms\n", theme, layout, passed + failed - reported,
+	      (now - reported_at) / 1000);
 	reported = passed + failed;
+	reported_at = now;
 }
 
 void check_finish(void)

@@ -26,6 +26,7 @@ static const struct theme single_themes[] = {
 static const struct theme double_themes[] = {
 	{"shootdown", shootdown_run},
 	{"races", races_run},
+	{"dirty races", dirty_races_run},
 };
 
 static void matrix_and_changes_run(struct space *space)
@@ -66,7 +67,7 @@ static uint64_t run_themes(unsigned layout, const struct theme *themes, unsigned
 	check_theme("create");
 	space_create(&space, layout, scattered, negative_sabotage(NEGATIVE_NONE));
 	/* Many in one layout, and some in those that differ from it. */
-	space.rounds = layout ? 6 : 24;
+	space.rounds = layout ? 3 : 20;
 	for (unsigned i = 0; i < count; i++)
 		run_theme(&themes[i], &space);
 	check_theme("destroy");

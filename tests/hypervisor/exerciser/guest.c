@@ -50,6 +50,26 @@ static uint64_t atomic_each(const volatile struct guest_mailbox *mailbox)
 	return fresh;
 }
 
+static void wait_for_step(const volatile struct guest_mailbox *mailbox, uint64_t step)
+{
+	while (mailbox->pace <= step)
+		;
+	for (volatile uint64_t turns = mailbox->delay; turns; turns = turns - 1)
+		;
+}
+
+static void atomic_paced(volatile struct guest_mailbox *mailbox)
+{
+	uint64_t address = mailbox->address;
+
+	for (uint64_t step = 0; step < mailbox->repeat; step++) {
+		wait_for_step(mailbox, step);
+		guest_atomic_add(address, mailbox->value);
+		address += mailbox->stride;
+		mailbox->turns = step + 1;
+	}
+}
+
 static void loop(volatile struct guest_mailbox *mailbox, uint32_t operation)
 {
 	volatile uint64_t *word = (volatile uint64_t *)mailbox->address;
@@ -82,6 +102,9 @@ static void carry_out(volatile struct guest_mailbox *mailbox, uint32_t operation
 		break;
 	case GUEST_ATOMIC_EACH:
 		mailbox->result = atomic_each(mailbox);
+		break;
+	case GUEST_ATOMIC_PACED:
+		atomic_paced(mailbox);
 		break;
 	case GUEST_LOOP_READ:
 	case GUEST_LOOP_WRITE:

@@ -37,13 +37,17 @@ enum guest_operation {
 	GUEST_ATOMIC,  /* result = *address, *address += value, 8 bytes, as one */
 	/* At repeat addresses, stride apart: as GUEST_ATOMIC; result counts those that were 0. */
 	GUEST_ATOMIC_EACH,
+	/* The same, but step n begins when pace is above n, and delay turns of an empty loop later; turns
+	 * counts the steps that are complete. */
+	GUEST_ATOMIC_PACED,
 	/* Until told to stop, without exits of their own; turns counts those that are complete. */
 	GUEST_LOOP_READ,      /* result = *address */
 	GUEST_LOOP_WRITE,     /* *address = number of the turn */
 	GUEST_LOOP_INCREMENT, /* *address += 1 */
 };
 
-/** One page for each virtual CPU. The hypervisor writes while the guest does nothing, but for stop. */
+/** One page for each virtual CPU. The hypervisor writes while the guest does nothing, but for pace,
+ * delay and stop. */
 struct guest_mailbox {
 	uint32_t operation;
 	uint32_t size;
@@ -51,6 +55,8 @@ struct guest_mailbox {
 	uint64_t value;
 	uint64_t stride;
 	uint64_t repeat;
+	uint64_t pace;
+	uint64_t delay;
 	uint32_t flush; /* drop what the TLB holds of the guest's own translation first */
 	uint32_t stop;
 	uint64_t result;

@@ -84,6 +84,7 @@ void looper_start(struct looper *looper)
 	looper->errors = 0;
 	looper->waits_with = -1;
 	store(&looper->space->mailbox[1]->turns, 0);
+	store(&looper->space->mailbox[1]->pace, 0);
 	second_cpu_call(run_on_second_cpu, looper);
 	while (is_loop(looper->request.operation) && !turns_of(looper))
 		spin(&turns, "the guest on CPU 1 to begin its loop");

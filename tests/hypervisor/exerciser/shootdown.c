@@ -7,6 +7,8 @@
 #include "print.h"
 #include "two_cpus.h"
 
+#define RANGE (100 * SIZE_4K)
+
 /* What the loop is over. */
 struct stage {
 	struct space *space;
@@ -41,6 +43,16 @@ static void unmap_and_map(struct stage *stage, unsigned round)
 	looper_resume(&stage->looper);
 	check_true("the guest goes on", looper_turns(&stage->looper));
 	check_equal("what the guest reads", value, looper_result(&stage->looper));
+}
+
+/* As many pages at once as an instruction for a range, or for all, may be used for. */
+static void unmap_range_and_map(struct stage *stage, unsigned round)
+{
+	space_unmap(stage->space, stage->leaf, RANGE);
+	looper_check_stopped(&stage->looper, ADDRSPACE_FAULT_NOT_BACKED);
+	space_map_linear(stage->space, stage->leaf, RANGE, block(round % 2), RWX, 0);
+	looper_resume(&stage->looper);
+	check_true("the guest goes on", looper_turns(&stage->looper));
 }
 
 /* The old frame is the hypervisor's at once: what it puts there, the guest never reads. */
@@ -143,6 +155,22 @@ static void split_by_unmap(struct stage *stage, unsigned round)
 	check_true("the guest goes on", looper_turns(&stage->looper));
 }
 
+/* A table goes, and what it led to is elsewhere. */
+static void replace_cut_leaf(struct stage *stage, unsigned round)
+{
+	const uint64_t hpas[] = {MACHINE_BLOCK_HPA, MACHINE_BLOCK_HPA + SIZE_2M};
+	const uint64_t in_leaf = stage->page - stage->leaf;
+	uint64_t value = UINT64_C(0xc0000000) + round;
+
+	space_protect(stage->space, stage->other, SIZE_4K, R);
+	*word_at(hpas[1 - round % 2] + in_leaf) = value;
+	space_map_linear(stage->space, stage->leaf, SIZE_2M, hpas[1 - round % 2], RWX,
+			 ADDRSPACE_MAP_REPLACE);
+	*word_at(hpas[round % 2] + in_leaf) = UINT64_C(0xdead);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	check_equal("what the guest reads", value, looper_result(&stage->looper));
+}
+
 /* ---- what it must not do ---- */
 
 /** The leaf itself, found by hand. */
@@ -195,6 +223,11 @@ static void map_page(struct stage *stage)
 	space_map_linear(stage->space, stage->page, SIZE_4K, block(1), RWX, 0);
 }
 
+static void map_range(struct stage *stage)
+{
+	space_map_linear(stage->space, stage->leaf, RANGE, block(0), RWX, 0);
+}
+
 static void map_lazy(struct stage *stage)
 {
 	space_map_alloc(stage->space, stage->leaf, SIZE_2M, RWX, 0);
@@ -218,7 +251,10 @@ struct scenario {
 
 static const struct scenario scenarios[] = {
 	{"unmap", GUEST_LOOP_READ, map_page, unmap_and_map, SIZE_4K, 1, false},
+	{"unmap of a range", GUEST_LOOP_READ, map_range, unmap_range_and_map, SIZE_4K, 1, false},
 	{"replace", GUEST_LOOP_READ, map_page, replace, SIZE_4K, 1, false},
+	{"replace a cut leaf", GUEST_LOOP_READ, map_fresh_leaf, replace_cut_leaf, SIZE_2M, 2,
+	 false},
 	{"protect", GUEST_LOOP_WRITE, map_page, protect_and_back, SIZE_4K, 2, true},
 	{"replace_frame", GUEST_LOOP_INCREMENT, map_lazy, move, SIZE_4K, 1, true},
 	{"discard", GUEST_LOOP_WRITE, map_lazy, discard, SIZE_4K, 1, true},
