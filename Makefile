@@ -97,7 +97,7 @@ UNIT := $(BUILD)/unit/$(COMPILER)$(if $(SANITIZE),-sanitize)
 UNIT_LIBRARY := $(sort $(filter-out src/arch/%/cpu.c,\
 	$(wildcard src/*.c src/backend/*.c src/arch/*/*.c)) $(wildcard src/arch/$(HOST)/cpu.c))
 UNIT_SHARED := $(patsubst %.c,$(UNIT)/%.o,$(UNIT_LIBRARY) $(sort $(wildcard tests/support/*.c)) \
-	tests/hypervisor/riscv64/instruction.c)
+	tests/hypervisor/riscv64/instruction.c tests/hypervisor/x86_64/instruction.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(sort $(wildcard tests/unit/test_*.c)))
 SANITIZERS := $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer)
