@@ -10,6 +10,7 @@
 static bool print_is_muted;
 /* So that a line of one CPU is whole. */
 static struct spin_lock console;
+static void (*describe)(void);
 
 #define PATIENCE 1000000
 
@@ -144,13 +145,34 @@ void print_mute(bool muted)
 	print_is_muted = muted;
 }
 
+void print_before_failing(void (*wanted)(void))
+{
+	describe = wanted;
+}
+
+/* It may be the console's own holder that fails, in an exception: not for ever. */
+static bool take_console(void)
+{
+	for (unsigned i = 0; i < PATIENCE; i++) {
+		if (spin_try_lock(&console))
+			return true;
+		machine_relax();
+	}
+	return false;
+}
+
 void fail(const char *format, ...)
 {
+	void (*first)(void) = describe;
 	va_list arguments;
 
-	/* It may be the console's own holder that fails, in an exception: not for ever. */
-	for (unsigned i = 0; i < PATIENCE && !spin_try_lock(&console); i++)
-		machine_relax();
+	/* Once: should it fail itself. */
+	describe = NULL;
+	if (take_console() && first) {
+		spin_unlock(&console);
+		first();
+		take_console();
+	}
 	va_start(arguments, format);
 	print_plain("\nFAIL: ");
 	print_list(format, &arguments);

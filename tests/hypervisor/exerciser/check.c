@@ -22,6 +22,23 @@ static uint64_t reported_at; /* microseconds */
 /* Of them before the current layout and theme. */
 static uint64_t reported;
 
+static void describe(void)
+{
+	const struct place *place = &places[machine_this_cpu()];
+
+	print_mute(false);
+	print("%s, %s, %s: %s at 0x%lx:\n", MACHINE_NAME, layout, theme, place->access, place->gpa);
+}
+
+void check_init(void)
+{
+	layout = "no layout yet";
+	theme = "start";
+	for (unsigned cpu = 0; cpu < MACHINE_CPUS; cpu++)
+		places[cpu].access = "nothing";
+	print_before_failing(describe);
+}
+
 void check_layout(const char *name)
 {
 	layout = name;

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** Has a failure that ends the machine tell where it happened, as a disagreement does. */
+void check_init(void);
 /** What the checks that follow are about, until named anew: constant strings. */
 void check_layout(const char *name);
 void check_theme(const char *name);

@@ -3,6 +3,7 @@
  * they are preset: accessed, and dirty if the guest may write. */
 #include "dirty.h"
 
+#include "libc.h"
 #include "subject.h"
 
 struct state {
@@ -53,6 +54,23 @@ static void check_leaf(struct space *space, uint64_t gpa, uint64_t size)
 	check_state(space, gpa, "after protect and back", (struct state){true, true});
 }
 
+static void copy_page(void *ctx, uint64_t old_hpa, uint64_t new_hpa)
+{
+	(void)ctx;
+	memcpy(host_pointer(new_hpa), host_pointer(old_hpa), SIZE_4K);
+}
+
+/* Nobody knows what was written while it moved. */
+static void check_moved(struct space *space, uint64_t gpa)
+{
+	guest_does(space, GUEST_READ, gpa);
+	check_state(space, gpa, "before a move", (struct state){true, false});
+	space_check_ok("replace_frame",
+		       addrspace_replace_frame(&space->as, gpa, MACHINE_BLOCK_HPA + SIZE_4K,
+					       copy_page, NULL));
+	check_state(space, gpa, "after a move", (struct state){true, true});
+}
+
 /* Only what has been written is dirty, page by page. */
 static void check_lazy(struct space *space, uint64_t gpa)
 {
@@ -78,6 +96,9 @@ void dirty_run(struct space *space)
 		check_leaf(space, gpa, sizes[i]);
 		space_unmap(space, gpa, sizes[i]);
 	}
+	space_map_linear(space, gpa, SIZE_4K, MACHINE_BLOCK_HPA, RWX, 0);
+	check_moved(space, gpa);
+	space_unmap(space, gpa, SIZE_4K);
 	space_map_alloc(space, gpa, SIZE_2M, RWX, 0);
 	check_lazy(space, gpa);
 	space_unmap(space, gpa, SIZE_2M);

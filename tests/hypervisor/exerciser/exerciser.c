@@ -116,6 +116,7 @@ _Noreturn void program_run(void)
 
 	print("addrspace: the exerciser on %s\n", MACHINE_NAME);
 	machine_describe();
+	check_init();
 	if (machine_mode())
 		run_negative(machine_mode());
 	for (unsigned layout = 0; layout < layouts; layout++)
