@@ -410,6 +410,23 @@ static NEVER_INLINE uint64_t largest_gap(const struct region_node *node, unsigne
 	return largest;
 }
 
+/** The gap before a leaf's record; 0 at the ends of the leaf. */
+static inline uint64_t gap_before(const struct region_node *leaf, unsigned slot)
+{
+	if (slot == 0 || slot >= leaf->count)
+		return 0;
+	return leaf->records[slot].start - leaf_end(&leaf->records[slot - 1].leaf);
+}
+
+/** The larger of the gaps on both sides of a leaf's record. */
+static inline uint64_t gap_beside(const struct region_node *leaf, unsigned slot)
+{
+	uint64_t before = gap_before(leaf, slot);
+	uint64_t behind = gap_before(leaf, slot + 1);
+
+	return before > behind ? before : behind;
+}
+
 /** The largest gap that a change of this record alone can change. */
 static uint64_t gap_around(const struct region_node *node, unsigned level, unsigned slot)
 {
@@ -438,10 +455,14 @@ static NEVER_INLINE void propagate(const struct addrspace *as, struct region_pat
 		struct region_node *parent = path->node[level + 1];
 		unsigned slot = path->slot[level + 1];
 		struct inner_record *record = &parent->records[slot].inner;
-		uint64_t lost_above = gap_around(parent, level + 1, slot);
 		uint64_t end = record_end(&node->records[node->count - 1], level);
 		bool changed = record->start != node->records[0].start || record->end != end;
+		uint64_t lost_above;
 
+		/* As a rule: neither an end of the node nor its largest gap. */
+		if (!changed && lost < record->largest_gap && gained <= record->largest_gap)
+			return;
+		lost_above = gap_around(parent, level + 1, slot);
 		record->end = end;
 		set_start(parent, slot, node->records[0].start);
 		if (lost >= record->largest_gap && gained < lost)
@@ -532,9 +553,14 @@ static void insert_at_path(struct region_work *work)
 		slot = work->path.slot[level] + 1u;
 		node = work->path.node[level];
 	}
+	if (!level) {
+		lost = gap_before(node, slot);
+		place_record(node, slot, &work->record);
+		propagate(work->as, &work->path, 0, lost, gap_beside(node, slot));
+		return;
+	}
 	lost = largest_gap(node, level, slots_back(slot, 2), slot, UINT64_MAX);
-	if (level)
-		overwrite_record(node, slot - 1, &work->left);
+	overwrite_record(node, slot - 1, &work->left);
 	place_record(node, slot, &work->record);
 	propagate(work->as, &work->path, level, lost,
 		  largest_gap(node, level, slots_back(slot, 2), slot + 1, UINT64_MAX));
@@ -558,10 +584,10 @@ static NEVER_INLINE void insert(struct region_work *work)
 static void rewrite(struct region_work *work, unsigned slot, const union record *record)
 {
 	struct region_node *leaf = work->path.node[0];
-	uint64_t lost = gap_around(leaf, 0, slot);
+	uint64_t lost = gap_beside(leaf, slot);
 
 	overwrite_record(leaf, slot, record);
-	propagate(work->as, &work->path, 0, lost, gap_around(leaf, 0, slot));
+	propagate(work->as, &work->path, 0, lost, gap_beside(leaf, slot));
 }
 
 /* Records go. */

@@ -97,7 +97,6 @@ void bench_shuffle(struct bench *bench, uint64_t count);
 /** Regions of MANY_REGIONS, and where each of a number of regions lies: apart, so that none merge. */
 #define BENCH_MANY 1000u
 uint64_t bench_region_gpa(uint64_t number);
-void bench_map_regions(struct bench *bench, uint64_t count);
 
 /** Records for that many regions. */
 void records_make(struct bench *bench, uint64_t count);
