@@ -6,15 +6,31 @@
 
 #define MEMORY_TYPES 4
 
-/* Exclusives and code in memory that is not write-back are the platform's business. */
+/** A byte of memory at MACHINE_BLOCK_HPA that is mapped with this type, in whatever leaf. Exclusives and
+ * code in memory that is not write-back are the platform's business. */
+static void check_typed(struct space *space, uint64_t gpa, uint64_t offset, unsigned permissions,
+			enum addrspace_memory_type type)
+{
+	bool told = !(space->facts.untold_types >> type & 1);
+	struct addrspace_translation translation = {0};
+	struct access access = {.size = 4, .gpa = gpa + offset};
+
+	space_check_ok("walk", addrspace_walk(&space->as, access.gpa, &translation));
+	check_at(access.gpa, "walk");
+	check_equal("memory type in the leaf", told ? type : ADDRSPACE_WRITE_BACK,
+		    translation.memory_type);
+	check_equal("host address", MACHINE_BLOCK_HPA + offset, translation.hpa);
+	for (access.kind = ACCESS_READ; access.kind <= ACCESS_WRITE; access.kind++)
+		access_is_as_predicted(space, &access, host_pointer(MACHINE_BLOCK_HPA + offset),
+				       permissions);
+}
+
+/** In a large leaf, where there are any, and in the pages that it splits into. */
 static void check_type(struct space *space, enum addrspace_memory_type type)
 {
 	const struct addrspace_attributes attributes = {.permissions = RW, .memory_type = type};
 	bool known = space->facts.memory_types >> type & 1;
-	bool told = !(space->facts.untold_types >> type & 1);
 	uint64_t gpa = space_place(space, 1);
-	struct addrspace_translation translation = {0};
-	struct access access = {.size = 4, .gpa = gpa + 0x124};
 
 	check_at(gpa, "map_linear");
 	check_named(
@@ -23,11 +39,11 @@ static void check_type(struct space *space, enum addrspace_memory_type type)
 		addrspace_error_name);
 	if (!known)
 		return;
-	space_check_ok("walk", addrspace_walk(&space->as, access.gpa, &translation));
-	check_equal("memory type in the leaf", told ? type : ADDRSPACE_WRITE_BACK,
-		    translation.memory_type);
-	for (access.kind = ACCESS_READ; access.kind <= ACCESS_WRITE; access.kind++)
-		access_is_as_predicted(space, &access, host_pointer(MACHINE_BLOCK_HPA + 0x124), RW);
+	check_typed(space, gpa, 0x124, RW, type);
+	space_protect(space, gpa + SIZE_4K, SIZE_4K, R);
+	check_typed(space, gpa, 0x124, RW, type);
+	check_typed(space, gpa, SIZE_4K + 0x124, R, type);
+	check_typed(space, gpa, SIZE_2M - SIZE_4K, RW, type);
 	space_unmap(space, gpa, SIZE_2M);
 }
 
