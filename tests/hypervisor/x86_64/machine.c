@@ -30,7 +30,7 @@ static unsigned starting_cpu;
 static void (*starting_entry)(void);
 static bool started[MACHINE_CPUS];
 
-static const struct virtualization *const vendors[] = {&vmx};
+static const struct virtualization *const vendors[] = {&vmx, &svm};
 
 const struct virtualization *virtualization(void)
 {

@@ -42,6 +42,7 @@ struct virtualization {
 };
 
 extern const struct virtualization vmx;
+extern const struct virtualization svm;
 
 /** What this machine has; fails if it has none. */
 const struct virtualization *virtualization(void);
