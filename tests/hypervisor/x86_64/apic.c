@@ -46,12 +46,13 @@ static void send(unsigned cpu, uint32_t command)
 		;
 }
 
-/* Intel SDM 3A, 9.4.4.1: INIT, 10 ms, start-up, 200 us, start-up. */
-void apic_start_cpu(unsigned cpu, uint32_t page_hpa)
+/* Intel SDM 3A, 9.4.4.1: INIT, 10 ms, start-up, 200 us, start-up. The second one only for a CPU that has
+ * missed the first: QEMU drops it for one that runs, and then does not look at a kick that came with it. */
+void apic_start_cpu(unsigned cpu, uint32_t page_hpa, const bool *started)
 {
 	send(cpu, COMMAND_INIT);
 	clock_delay(10000);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 2 && !__atomic_load_n(started, __ATOMIC_ACQUIRE); i++) {
 		send(cpu, COMMAND_START_UP | page_hpa >> 12);
 		clock_delay(200);
 	}

@@ -66,7 +66,7 @@ void machine_start_cpu(unsigned cpu, void (*entry)(void))
 	starting_cpu = cpu;
 	starting_entry = entry;
 	machine_starting_stack = (uintptr_t)other_stacks[cpu - 1] + STACK_SIZE;
-	apic_start_cpu(cpu, MACHINE_TRAMPOLINE_HPA);
+	apic_start_cpu(cpu, MACHINE_TRAMPOLINE_HPA, &started[cpu]);
 	while (!__atomic_load_n(&started[cpu], __ATOMIC_ACQUIRE)) {
 		if (machine_microseconds() > deadline)
 			fail("CPU %u does not start", cpu);
