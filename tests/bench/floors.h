@@ -27,24 +27,26 @@ struct floor_operations {
 
 	/* Not timed. */
 
-	/** The tables for that many pages, all empty. */
-	void (*make_tables)(struct bench *bench, uint64_t leaves);
 	/** Gives the tables back, and if they hold frames, those. */
 	void (*drop)(struct bench *bench, bool frames);
 
 	/* One address: a call that is not inlined. */
 
-	/** Walks, tests the leaf; if it is absent: allocator call, store. */
+	/** Walks, tests the leaf; if it is absent: allocator call, zeroing unless the frame comes so, the
+	 * tables that are missing, one store. */
 	bool (*fault)(struct bench *bench, uint64_t gpa);
-	/** The same between two atomic adds, publishing by compare-and-swap. */
+	/** The same between two atomic adds, published by one compare-and-swap; gives back what it took
+	 * if another CPU was faster. */
 	bool (*fault_locked)(struct bench *bench, uint64_t gpa);
 	/** Walks and tests the leaf; the same between two atomic adds. */
 	bool (*touch)(struct bench *bench, uint64_t gpa);
 	bool (*touch_locked)(struct bench *bench, uint64_t gpa);
+	/** Walks, stores 0 into the leaf, calls invalidate, stores the new leaf, frees the old frame. */
+	void (*move)(struct bench *bench, uint64_t gpa, uint64_t hpa);
 	/** Walks and tells the address. */
 	bool (*translate)(const struct bench *bench, uint64_t gpa, uint64_t *hpa);
 };
 
-extern const struct floor_operations floors_ept, floors_stage2, floors_gstage;
+extern const struct floor_operations floors_ept, floors_npt, floors_stage2, floors_gstage;
 
 #endif

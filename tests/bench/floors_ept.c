@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define FLOORS         floors_ept
 #define PRESENT(entry) ((entry)&7)
-#define IS_LEAF(entry) ((entry)&0x80)
+#define TABLE_MASK     UINT64_C(0x87)
+#define TABLE_BITS     UINT64_C(0x07)
 #define ADDRESS(entry) ((entry)&UINT64_C(0x000ffffffffff000))
 #define TABLE(hpa)     ((hpa) | 7)
 #define LEAF(level)    (UINT64_C(0x37) | ((level) ? 0x80 : 0))

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The floors of one format. Whoever includes this has defined FLOORS (the name of its operations) and
- * where the format has its bits: PRESENT(entry), IS_LEAF(entry) for a live entry above the pages,
- * ADDRESS(entry), TABLE(hpa), LEAF(level) without address, STEP(bytes) and WRITE (a bit to clear).
+ * where the format has its bits: PRESENT(entry), TABLE_MASK and TABLE_BITS (what a live table has of
+ * these, and nothing else above the pages), ADDRESS(entry), TABLE(hpa), LEAF(level) without address,
+ * STEP(bytes) and WRITE (a bit to clear).
  */
 #include "floors.h"
 
 #define ENTRIES    512u
 #define ROOT_LEVEL 3u
+/* A root may be four tables. */
+#define ROOT_SLOTS      2048u
+#define IS_TABLE(entry) (((entry)&TABLE_MASK) == TABLE_BITS)
 
 static uint64_t level_bytes(unsigned level)
 {
@@ -16,26 +20,38 @@ static uint64_t level_bytes(unsigned level)
 
 static uint64_t *table_at(const struct bench *bench, uint64_t hpa)
 {
-	return arena_pointer(&bench->arena, hpa);
+	return (uint64_t *)(uintptr_t)(hpa + bench->handler.direct_map_offset);
+}
+
+static inline uint64_t *slot_of(uint64_t *table, uint64_t gpa, unsigned level)
+{
+	return &table[gpa >> (12 + 9 * level) &
+		      (level == ROOT_LEVEL ? ROOT_SLOTS - 1 : ENTRIES - 1)];
+}
+
+static inline struct addrspace_frame take(struct bench *bench, enum addrspace_frame_kind kind,
+					  uint64_t gpa)
+{
+	const struct addrspace_frame_request request = {.kind = kind, .gpa = gpa};
+	struct addrspace_frame frame = {.contents = ADDRSPACE_FRAME_DIRTY};
+
+	if (!bench->handler.allocate(&bench->space, &request, &frame))
+		__builtin_trap();
+	return frame;
 }
 
 static uint64_t take_table(struct bench *bench)
 {
-	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_TABLE};
-	struct addrspace_frame frame;
-
-	if (!bench->handler.allocate(bench, &request, &frame))
-		__builtin_trap();
-	return frame.hpa;
+	return take(bench, ADDRSPACE_FRAME_TABLE, 0).hpa;
 }
 
-static uint64_t take_page(struct bench *bench, uint64_t gpa)
+/** Zeroed, by the allocator or here. */
+static inline uint64_t take_page(struct bench *bench, uint64_t gpa)
 {
-	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST, .gpa = gpa};
-	struct addrspace_frame frame;
+	struct addrspace_frame frame = take(bench, ADDRSPACE_FRAME_GUEST, gpa);
 
-	if (!bench->handler.allocate(bench, &request, &frame))
-		__builtin_trap();
+	if (frame.contents != ADDRSPACE_FRAME_ZEROED)
+		__builtin_memset(table_at(bench, frame.hpa), 0, PAGE);
 	return frame.hpa;
 }
 
@@ -43,7 +59,7 @@ static void give(struct bench *bench, enum addrspace_frame_kind kind, uint64_t h
 {
 	const struct addrspace_frame_request request = {.kind = kind};
 
-	bench->handler.free(bench, &request, hpa);
+	bench->handler.free(&bench->space, &request, hpa);
 }
 
 /** The table whose slots are at level, for gpa. Makes what is missing on the way; a new one at level
@@ -53,7 +69,7 @@ static uint64_t *reach_table(struct bench *bench, uint64_t gpa, unsigned level)
 	uint64_t *table = bench->floor_root;
 
 	for (unsigned at = ROOT_LEVEL; at > level; at--) {
-		uint64_t *slot = &table[gpa >> (12 + 9 * at) & (at == ROOT_LEVEL ? 2047 : 511)];
+		uint64_t *slot = slot_of(table, gpa, at);
 
 		if (*slot) {
 			table = table_at(bench, ADDRESS(*slot));
@@ -126,18 +142,13 @@ static uint64_t clear_bit(struct bench *bench, uint64_t leaves)
 
 static uint64_t populate(struct bench *bench, uint64_t leaves)
 {
-	bool zero = !(bench->variant & ZEROED);
-
 	for (uint64_t i = 0; i < leaves; i += ENTRIES) {
 		uint64_t *table = reach_table(bench, i * PAGE, 0);
 
-		for (unsigned k = 0; k < ENTRIES; k++) {
-			uint64_t hpa = take_page(bench, (i + k) * PAGE);
-
-			if (zero)
-				__builtin_memset(table_at(bench, hpa), 0, PAGE);
-			__atomic_store_n(&table[k], LEAF(0) + STEP(hpa), __ATOMIC_RELAXED);
-		}
+		for (unsigned k = 0; k < ENTRIES; k++)
+			__atomic_store_n(&table[k],
+					 LEAF(0) + STEP(take_page(bench, (i + k) * PAGE)),
+					 __ATOMIC_RELAXED);
 	}
 	return leaves;
 }
@@ -154,21 +165,15 @@ static uint64_t release(struct bench *bench, uint64_t leaves)
 	return leaves;
 }
 
-static void make_tables(struct bench *bench, uint64_t leaves)
-{
-	for (uint64_t i = 0; i < leaves; i += ENTRIES)
-		__builtin_memset(reach_table(bench, i * PAGE, 0), 0, PAGE);
-}
-
 static void drop_table(struct bench *bench, uint64_t *table, unsigned level, bool frames)
 {
-	for (unsigned i = 0; i < (level == ROOT_LEVEL ? 2048 : ENTRIES); i++) {
+	for (unsigned i = 0; i < (level == ROOT_LEVEL ? ROOT_SLOTS : ENTRIES); i++) {
 		uint64_t entry = table[i];
 
 		if (!PRESENT(entry))
 			continue;
 		table[i] = 0;
-		if (level > 0 && !IS_LEAF(entry)) {
+		if (level > 0 && IS_TABLE(entry)) {
 			drop_table(bench, table_at(bench, ADDRESS(entry)), level - 1, frames);
 			give(bench, ADDRSPACE_FRAME_TABLE, ADDRESS(entry));
 		} else if (frames) {
@@ -190,20 +195,55 @@ static void drop(struct bench *bench, bool frames)
 		uint64_t entry = __atomic_load_n(slot, __ATOMIC_ACQUIRE);                          \
                                                                                                    \
 		*level = (at);                                                                     \
-		if (!PRESENT(entry) || ((at) < 3 && IS_LEAF(entry)))                               \
+		if (!IS_TABLE(entry))                                                              \
 			return slot;                                                               \
-		slot = &table_at(bench, ADDRESS(entry))[gpa >> (9 * (at) + 3) & 511];              \
+		slot = slot_of(table_at(bench, ADDRESS(entry)), gpa, (at)-1u);                     \
 	} while (0)
 
 static inline uint64_t *walk_slot(const struct bench *bench, uint64_t gpa, unsigned *level)
 {
-	uint64_t *slot = &bench->floor_root[gpa >> 39 & 2047];
+	uint64_t *slot = slot_of(bench->floor_root, gpa, 3);
 
 	WALK_LEVEL(3);
 	WALK_LEVEL(2);
 	WALK_LEVEL(1);
 	*level = 0;
 	return slot;
+}
+
+/** Puts the tables above a leaf that are missing below a slot at level; returns what goes there. */
+static OUT_OF_LINE uint64_t tables_above(struct bench *bench, uint64_t gpa, unsigned level,
+					 uint64_t entry)
+{
+	for (unsigned below = 0; below < level; below++) {
+		uint64_t hpa = take_table(bench);
+		uint64_t *table = table_at(bench, hpa);
+
+		__builtin_memset(table, 0, PAGE);
+		*slot_of(table, gpa, below) = entry;
+		entry = TABLE(hpa);
+	}
+	return entry;
+}
+
+/** Gives back what tables_above() and its caller took for a slot at level. */
+static OUT_OF_LINE void give_chain(struct bench *bench, uint64_t gpa, unsigned level,
+				   uint64_t entry)
+{
+	for (; level > 0; level--) {
+		uint64_t hpa = ADDRESS(entry);
+
+		entry = *slot_of(table_at(bench, hpa), gpa, level - 1);
+		give(bench, ADDRSPACE_FRAME_TABLE, hpa);
+	}
+	give(bench, ADDRSPACE_FRAME_GUEST, ADDRESS(entry));
+}
+
+static inline uint64_t new_chain(struct bench *bench, uint64_t gpa, unsigned level)
+{
+	uint64_t entry = LEAF(0) + STEP(take_page(bench, gpa));
+
+	return level ? tables_above(bench, gpa, level, entry) : entry;
 }
 
 static OUT_OF_LINE bool fault_one(struct bench *bench, uint64_t gpa)
@@ -213,28 +253,37 @@ static OUT_OF_LINE bool fault_one(struct bench *bench, uint64_t gpa)
 
 	if (PRESENT(__atomic_load_n(slot, __ATOMIC_ACQUIRE)))
 		return false;
-	__atomic_store_n(slot, LEAF(0) + STEP(take_page(bench, gpa)), __ATOMIC_RELEASE);
+	__atomic_store_n(slot, new_chain(bench, gpa, level), __ATOMIC_RELEASE);
 	return true;
+}
+
+/** True: done; false: it was there. Between the two who was faster may have put a table there: then
+ * the walk goes on below it. */
+static inline bool install(struct bench *bench, uint64_t gpa)
+{
+	for (;;) {
+		uint64_t empty = 0;
+		uint64_t entry;
+		unsigned level;
+		uint64_t *slot = walk_slot(bench, gpa, &level);
+
+		if (PRESENT(__atomic_load_n(slot, __ATOMIC_ACQUIRE)))
+			return false;
+		entry = new_chain(bench, gpa, level);
+		if (__atomic_compare_exchange_n(slot, &empty, entry, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			return true;
+		give_chain(bench, gpa, level, entry);
+	}
 }
 
 static OUT_OF_LINE bool fault_one_locked(struct bench *bench, uint64_t gpa)
 {
-	uint32_t *readers = &bench->lock_cpus[bench_cpu].readers;
-	uint64_t empty = 0;
-	unsigned level;
-	uint64_t *slot;
-	bool done = false;
+	uint32_t *readers = &bench->space.lock_cpus[bench_cpu].readers;
+	bool done;
 
 	__atomic_fetch_add(readers, 1, __ATOMIC_SEQ_CST);
-	slot = walk_slot(bench, gpa, &level);
-	if (!PRESENT(__atomic_load_n(slot, __ATOMIC_ACQUIRE))) {
-		uint64_t hpa = take_page(bench, gpa);
-
-		done = __atomic_compare_exchange_n(slot, &empty, LEAF(0) + STEP(hpa), false,
-						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-		if (!done)
-			give(bench, ADDRSPACE_FRAME_GUEST, hpa);
-	}
+	done = install(bench, gpa);
 	__atomic_fetch_sub(readers, 1, __ATOMIC_SEQ_CST);
 	return done;
 }
@@ -248,7 +297,7 @@ static OUT_OF_LINE bool touch_one(struct bench *bench, uint64_t gpa)
 
 static OUT_OF_LINE bool touch_one_locked(struct bench *bench, uint64_t gpa)
 {
-	uint32_t *readers = &bench->lock_cpus[bench_cpu].readers;
+	uint32_t *readers = &bench->space.lock_cpus[bench_cpu].readers;
 	unsigned level;
 	bool present;
 
@@ -269,6 +318,20 @@ static OUT_OF_LINE bool translate_one(const struct bench *bench, uint64_t gpa, u
 	return true;
 }
 
+static OUT_OF_LINE void move_one(struct bench *bench, uint64_t gpa, uint64_t hpa)
+{
+	const struct addrspace_invalidation invalidation = {
+		.gpa = gpa, .size = PAGE, .stride = PAGE};
+	unsigned level;
+	uint64_t *slot = walk_slot(bench, gpa, &level);
+	uint64_t entry = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+
+	__atomic_store_n(slot, 0, __ATOMIC_RELEASE);
+	bench->handler.invalidate(&bench->space, &invalidation);
+	__atomic_store_n(slot, LEAF(0) + STEP(hpa), __ATOMIC_RELEASE);
+	give(bench, ADDRSPACE_FRAME_GUEST, ADDRESS(entry));
+}
+
 const struct floor_operations FLOORS = {
 	.fill_pages = fill_pages,
 	.fill_large = fill_large,
@@ -277,11 +340,11 @@ const struct floor_operations FLOORS = {
 	.clear_bit = clear_bit,
 	.populate = populate,
 	.release = release,
-	.make_tables = make_tables,
 	.drop = drop,
 	.fault = fault_one,
 	.fault_locked = fault_one_locked,
 	.touch = touch_one,
 	.touch_locked = touch_one_locked,
+	.move = move_one,
 	.translate = translate_one,
 };

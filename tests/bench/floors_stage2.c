@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define FLOORS         floors_stage2
 #define PRESENT(entry) ((entry)&1)
-#define IS_LEAF(entry) (!((entry)&2))
+#define TABLE_MASK     UINT64_C(3)
+#define TABLE_BITS     UINT64_C(3)
 #define ADDRESS(entry) ((entry)&UINT64_C(0x0000fffffffff000))
 #define TABLE(hpa)     ((hpa) | 3)
 #define LEAF(level)    (UINT64_C(0x7fd) | ((level) ? 0 : 2))

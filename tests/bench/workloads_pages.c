@@ -17,7 +17,7 @@ static void in_sequence(struct bench *bench, uint64_t count)
 
 static void lazy(struct bench *bench)
 {
-	bench_require(!addrspace_map_alloc(&bench->as, 0, GIB, &bench_rwx, 0));
+	bench_require(!addrspace_map_alloc(&bench->space.as, 0, GIB, &bench_rwx, 0));
 }
 
 static void lazy_in_sequence(struct bench *bench)
@@ -34,7 +34,7 @@ static void lazy_at_random(struct bench *bench)
 
 static void unmap(struct bench *bench)
 {
-	bench_require(!addrspace_unmap(&bench->as, 0, GIB));
+	bench_require(!addrspace_unmap(&bench->space.as, 0, GIB));
 }
 
 static uint64_t fault_all(struct bench *bench, int outcome)
@@ -42,8 +42,8 @@ static uint64_t fault_all(struct bench *bench, int outcome)
 	uint64_t wrong = 0;
 
 	for (uint64_t i = 0; i < PAGES_1G; i++)
-		wrong += addrspace_handle_fault(&bench->as, bench->order[i] * PAGE, ADDRSPACE_READ,
-						NULL) != outcome;
+		wrong += addrspace_handle_fault(&bench->space.as, bench->order[i] * PAGE,
+						ADDRSPACE_READ, NULL) != outcome;
 	bench_require(!wrong);
 	return PAGES_1G;
 }
@@ -84,21 +84,19 @@ static uint64_t floor_touch(struct bench *bench)
 	return floor_each(bench, bench->variant & WITH_LOCK ? FLOORS->touch_locked : FLOORS->touch);
 }
 
-static void tables_in_sequence(struct bench *bench)
+static void order_in_sequence(struct bench *bench)
 {
 	in_sequence(bench, PAGES_1G);
-	FLOORS->make_tables(bench, PAGES_1G);
 }
 
-static void tables_at_random(struct bench *bench)
+static void order_at_random(struct bench *bench)
 {
 	bench_shuffle(bench, PAGES_1G);
-	FLOORS->make_tables(bench, PAGES_1G);
 }
 
 static void floor_faulted_at_random(struct bench *bench)
 {
-	tables_at_random(bench);
+	order_at_random(bench);
 	floor_fault(bench);
 }
 
@@ -107,25 +105,59 @@ static void drop_frames(struct bench *bench)
 	FLOORS->drop(bench, true);
 }
 
+/* ---- another frame for a page ---- */
+
+static uint64_t take_frame(struct bench *bench, uint64_t gpa)
+{
+	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST, .gpa = gpa};
+	struct addrspace_frame frame;
+
+	bench_require(bench->handler.allocate(&bench->space, &request, &frame));
+	return frame.hpa;
+}
+
+/** The embedder fills new frames: here nobody does. */
+static uint64_t move_all(struct bench *bench)
+{
+	for (uint64_t i = 0; i < PAGES_1G; i++) {
+		uint64_t gpa = bench->order[i] * PAGE;
+
+		if (addrspace_replace_frame(&bench->space.as, gpa, take_frame(bench, gpa), NULL,
+					    NULL))
+			__builtin_trap();
+	}
+	return PAGES_1G;
+}
+
+static uint64_t floor_move(struct bench *bench)
+{
+	for (uint64_t i = 0; i < PAGES_1G; i++) {
+		uint64_t gpa = bench->order[i] * PAGE;
+
+		FLOORS->move(bench, gpa, take_frame(bench, gpa));
+	}
+	return PAGES_1G;
+}
+
 /* ---- translations ---- */
 
 static void linear_pages(struct bench *bench)
 {
 	bench_shuffle(bench, PAGES_1G);
-	bench_require(
-		!addrspace_map_linear(&bench->as, 0, GIB, UINT64_C(1) << 36 | PAGE, &bench_rwx, 0));
+	bench_require(!addrspace_map_linear(&bench->space.as, 0, GIB, UINT64_C(1) << 36 | PAGE,
+					    &bench_rwx, 0));
 }
 
 static void linear_large(struct bench *bench)
 {
 	bench_shuffle(bench, LARGE_ALL);
-	bench_require(!addrspace_map_linear(&bench->as, 0, 64 * GIB, UINT64_C(1) << 36 | 2 * MIB,
-					    &bench_rwx, 0));
+	bench_require(!addrspace_map_linear(&bench->space.as, 0, 64 * GIB,
+					    UINT64_C(1) << 36 | 2 * MIB, &bench_rwx, 0));
 }
 
 static void unmap_all(struct bench *bench)
 {
-	bench_require(!addrspace_unmap(&bench->as, 0, 64 * GIB));
+	bench_require(!addrspace_unmap(&bench->space.as, 0, 64 * GIB));
 }
 
 static inline uint64_t translate(struct bench *bench, uint64_t count, uint64_t scale,
@@ -136,7 +168,7 @@ static inline uint64_t translate(struct bench *bench, uint64_t count, uint64_t s
 	uint64_t sum = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
-		if (call(&bench->as, bench->order[i] * scale, &translation))
+		if (call(&bench->space.as, bench->order[i] * scale, &translation))
 			__builtin_trap();
 		sum += translation.hpa;
 	}
@@ -167,7 +199,7 @@ static uint64_t walk_dependent(struct bench *bench)
 	for (uint64_t i = 0; i < PAGES_1G; i++) {
 		uint64_t page = (bench->order[i] ^ (translation.hpa >> 12)) % PAGES_1G;
 
-		if (addrspace_walk(&bench->as, page * PAGE, &translation))
+		if (addrspace_walk(&bench->space.as, page * PAGE, &translation))
 			__builtin_trap();
 	}
 	bench->sink += translation.hpa;
@@ -255,35 +287,38 @@ static void drop_tables(struct bench *bench)
 }
 
 /* clang-format off */
-#define SEQUENTIAL {lazy_in_sequence, fault_first, unmap}, {tables_in_sequence, floor_fault, drop_frames}
-#define RANDOM     {lazy_at_random, fault_first, unmap}, {tables_at_random, floor_fault, drop_frames}
+#define SEQUENTIAL {lazy_in_sequence, fault_first, unmap}, {order_in_sequence, floor_fault, drop_frames}
+#define RANDOM     {lazy_at_random, fault_first, unmap}, {order_at_random, floor_fault, drop_frames}
 #define SPURIOUS   {faulted_at_random, fault_again, unmap}, \
 		   {floor_faulted_at_random, floor_touch, drop_frames}
 #define TRANSLATE  {linear_pages, translate_pages, unmap_all}, \
 		   {floor_pages_and_records, floor_walk_and_find, drop_tables}
 
 static const struct workload list[] = {
-	{"fault in sequence", "fault", ZEROED, 2.6, SEQUENTIAL, NULL},
-	{"fault at random", "fault", ZEROED, 2.2, RANDOM, NULL},
-	{"fault in sequence, lock", "fault", ZEROED | WITH_LOCK, 1.6, SEQUENTIAL, NULL},
-	{"fault at random, lock", "fault", ZEROED | WITH_LOCK, 1.6, RANDOM, NULL},
-	{"fault at random, 1,000 regions", "fault", ZEROED | MANY_REGIONS, 0, RANDOM, NULL},
-	{"fault at random, callback", "fault", ZEROED | WITH_CALLBACK, 0, RANDOM, NULL},
-	{"fault at random, zeroed by the library", "fault", 0, 0, RANDOM, NULL},
-	{"second fault", "fault", ZEROED, 2.4, SPURIOUS, NULL},
-	{"second fault, lock", "fault", ZEROED | WITH_LOCK, 1.6, SPURIOUS, NULL},
-	{"walk 4 KiB pages at random", "call", 0, 2.0,
+	{"fault in sequence", "fault", ZEROED, 2.6, 0, SEQUENTIAL, NULL},
+	{"fault at random", "fault", ZEROED, 2.2, 0, RANDOM, NULL},
+	{"fault in sequence, lock", "fault", ZEROED | WITH_LOCK, 1.6, 0, SEQUENTIAL, NULL},
+	{"fault at random, lock", "fault", ZEROED | WITH_LOCK, 1.6, 0, RANDOM, NULL},
+	{"fault at random, 1,000 regions", "fault", ZEROED | MANY_REGIONS, 0, 0, RANDOM, NULL},
+	{"fault at random, callback", "fault", ZEROED | WITH_CALLBACK, 0, 0, RANDOM, NULL},
+	{"fault at random, absent cached", "fault", ZEROED | ABSENT_CACHED, 0, 0, RANDOM, NULL},
+	{"fault at random, zeroed by the library", "fault", 0, 0, 0, RANDOM, NULL},
+	{"second fault", "fault", ZEROED, 2.4, 0, SPURIOUS, NULL},
+	{"second fault, lock", "fault", ZEROED | WITH_LOCK, 1.6, 0, SPURIOUS, NULL},
+	{"walk 4 KiB pages at random", "call", 0, 2.0, 0,
 	 {linear_pages, walk_pages, unmap_all}, {floor_pages, floor_walk_pages, drop_tables}, NULL},
-	{"walk 2 MiB leaves at random", "call", 0, 2.2,
+	{"walk 2 MiB leaves at random", "call", 0, 2.2, 0,
 	 {linear_large, walk_large, unmap_all}, {floor_large, floor_walk_large, drop_tables}, NULL},
-	{"walk 4 KiB pages at random, callback", "call", WITH_CALLBACK, 0,
+	{"walk 4 KiB pages at random, callback", "call", WITH_CALLBACK, 0, 0,
 	 {linear_pages, walk_pages, unmap_all}, {floor_pages, floor_walk_pages, drop_tables}, NULL},
-	{"walk 4 KiB pages at random, lock", "call", WITH_LOCK, 0,
+	{"walk 4 KiB pages at random, lock", "call", WITH_LOCK, 0, 0,
 	 {linear_pages, walk_pages, unmap_all}, {floor_pages, floor_walk_pages, drop_tables}, NULL},
-	{"translate at random, one region", "call", 0, 2.4, TRANSLATE, NULL},
-	{"translate at random, 1,000 regions", "call", MANY_REGIONS, 2.4, TRANSLATE, NULL},
-	{"walk, each depending on the last", "call", 0, 1.25,
+	{"translate at random, one region", "call", 0, 2.4, 0, TRANSLATE, NULL},
+	{"translate at random, 1,000 regions", "call", MANY_REGIONS, 2.4, 0, TRANSLATE, NULL},
+	{"walk, each depending on the last", "call", 0, 1.25, 0,
 	 {linear_pages, walk_dependent, unmap_all}, {floor_pages, floor_dependent, drop_tables}, NULL},
+	{"move a page to another frame", "page", ZEROED, 0, PAGES_1G,
+	 {faulted_at_random, move_all, unmap}, {floor_faulted_at_random, floor_move, drop_frames}, NULL},
 };
 /* clang-format on */
 

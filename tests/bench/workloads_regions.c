@@ -10,8 +10,8 @@ static void map_regions(struct bench *bench, uint64_t count)
 	/* At random, as guests do; in order, every node would be full. */
 	bench_shuffle(bench, count);
 	for (uint64_t i = 0; i < count; i++)
-		bench_require(!addrspace_map_alloc(&bench->as, bench_region_gpa(bench->order[i]),
-						   PAGE, &bench_rwx, 0));
+		bench_require(!addrspace_map_alloc(
+			&bench->space.as, bench_region_gpa(bench->order[i]), PAGE, &bench_rwx, 0));
 	bench->record_count = count;
 }
 
@@ -27,7 +27,7 @@ static void regions_1m(struct bench *bench)
 
 static void clear(struct bench *bench)
 {
-	addrspace_clear(&bench->as);
+	addrspace_clear(&bench->space.as);
 }
 
 /** Each lookup depends on the last: the record found says which one is next. */
@@ -38,8 +38,8 @@ static uint64_t find(struct bench *bench)
 	for (uint64_t i = 0; i < FINDS; i++) {
 		uint64_t number = bench->order[i % bench->record_count];
 
-		if (addrspace_find_region(&bench->as, bench_region_gpa(number) + region.permissions,
-					  &region))
+		if (addrspace_find_region(&bench->space.as,
+					  bench_region_gpa(number) + region.permissions, &region))
 			__builtin_trap();
 	}
 	bench->sink += region.gpa;
@@ -101,7 +101,7 @@ static uint64_t insert(struct bench *bench)
 		uint64_t gpa = gap_gpa(bench->order[i]);
 
 		bench_timer_start();
-		bench_require(!addrspace_map_alloc(&bench->as, gpa, PAGE, &bench_rwx, 0));
+		bench_require(!addrspace_map_alloc(&bench->space.as, gpa, PAGE, &bench_rwx, 0));
 		bench_timer_stop();
 	}
 	return CHANGES;
@@ -113,7 +113,7 @@ static uint64_t take_out(struct bench *bench)
 		uint64_t gpa = bench_region_gpa(bench->order[i]);
 
 		bench_timer_start();
-		bench_require(!addrspace_unmap(&bench->as, gpa, PAGE));
+		bench_require(!addrspace_unmap(&bench->space.as, gpa, PAGE));
 		bench_timer_stop();
 	}
 	return CHANGES;
@@ -131,16 +131,81 @@ static uint64_t floor_search_timed(struct bench *bench)
 	return CHANGES;
 }
 
+static uint64_t floor_search_branchy_timed(struct bench *bench)
+{
+	for (uint64_t i = 0; i < CHANGES; i++) {
+		uint64_t gpa = bench_region_gpa(bench->order[i]);
+
+		bench_timer_start();
+		bench->sink += records_find_branchy(bench, gpa)->size;
+		bench_timer_stop();
+	}
+	return CHANGES;
+}
+
+/* ---- storage ---- */
+
+#define STORED 100000u
+
+/** Bytes that the set takes for each region. */
+static uint64_t storage(struct bench *bench)
+{
+	struct addrspace_statistics statistics;
+
+	for (uint64_t i = 0; i < STORED; i++)
+		bench_require(!addrspace_map_alloc(
+			&bench->space.as, bench_region_gpa(bench->order[i]), PAGE, &bench_rwx, 0));
+	bench_require(!addrspace_statistics(&bench->space.as, &statistics));
+	bench_require(statistics.regions == STORED);
+	bench->figure = (double)(statistics.region_nodes * PAGE) / STORED;
+	return STORED;
+}
+
+static void ascending(struct bench *bench)
+{
+	for (uint64_t i = 0; i < STORED; i++)
+		bench->order[i] = i;
+}
+
+static void descending(struct bench *bench)
+{
+	for (uint64_t i = 0; i < STORED; i++)
+		bench->order[i] = STORED - 1 - i;
+}
+
+static void at_random(struct bench *bench)
+{
+	bench_shuffle(bench, STORED);
+}
+
+/** The record itself. */
+static uint64_t floor_storage(struct bench *bench)
+{
+	bench->figure = sizeof(struct record);
+	return STORED;
+}
+
 /* clang-format off */
+#define STORAGE NOT_TIMED, 2.0, 0
+#define RECORDS {NULL, floor_storage, NULL}, NULL
+
 static const struct workload list[] = {
-	{"find one of 100,000 regions", "call", 0, 1.0,
+	{"find one of 100,000 regions", "call", 0, 1.0, 0,
 	 {regions_100k, find, clear}, {records_100k, floor_find, NULL}, floor_find_branchy},
-	{"find one of 1,000,000 regions", "call", 0, 1.0,
+	{"find one of 1,000,000 regions", "call", 0, 1.0, 0,
 	 {regions_1m, find, clear}, {records_1m, floor_find, NULL}, floor_find_branchy},
-	{"insert one region among 100,000", "call", 0, 2.0,
-	 {regions_100k, insert, clear}, {records_100k, floor_search_timed, NULL}, NULL},
-	{"remove one region among 100,000", "call", 0, 2.0,
-	 {regions_100k, take_out, clear}, {records_100k, floor_search_timed, NULL}, NULL},
+	{"insert one region among 100,000", "call", 0, 2.0, 0,
+	 {regions_100k, insert, clear}, {records_100k, floor_search_timed, NULL},
+	 floor_search_branchy_timed},
+	{"remove one region among 100,000", "call", 0, 2.0, 0,
+	 {regions_100k, take_out, clear}, {records_100k, floor_search_timed, NULL},
+	 floor_search_branchy_timed},
+	{"storage, 100,000 regions ascending", "bytes/region", STORAGE,
+	 {ascending, storage, clear}, RECORDS},
+	{"storage, 100,000 regions descending", "bytes/region", STORAGE,
+	 {descending, storage, clear}, RECORDS},
+	{"storage, 100,000 regions at random", "bytes/region", STORAGE,
+	 {at_random, storage, clear}, RECORDS},
 };
 /* clang-format on */
 
