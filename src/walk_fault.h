@@ -247,17 +247,18 @@ ALWAYS_INLINE bool walk_translate(const struct addrspace *as, uint64_t gpa, unsi
 
 /** The calls for one address, in spaces of so many levels with the direct map: walker_NAME. */
 #define WALKER_FOR(name, levels)                                                                   \
-	static int fault_##name(struct addrspace *as, uint64_t gpa, unsigned access,               \
-				unsigned *level)                                                   \
+	static int walk_fault_##name(struct addrspace *as, uint64_t gpa, unsigned access,          \
+				     unsigned *level)                                              \
 	{                                                                                          \
 		return walk_fault(as, gpa, access, levels, level);                                 \
 	}                                                                                          \
-	static bool translate_##name(const struct addrspace *as, uint64_t gpa,                     \
-				     struct addrspace_translation *translation)                    \
+	static bool walk_translate_##name(const struct addrspace *as, uint64_t gpa,                \
+					  struct addrspace_translation *translation)               \
 	{                                                                                          \
 		return walk_translate(as, gpa, levels, translation);                               \
 	}                                                                                          \
-	static const struct addrspace_walker walker_##name = {fault_##name, translate_##name}
+	static const struct addrspace_walker walker_##name = {walk_fault_##name,                   \
+							      walk_translate_##name}
 
 WALKER_FOR(any, WALK_ANY_LEVELS);
 /* Where size counts, one serves for all. */
