@@ -296,7 +296,7 @@ boot-negative:
 	$(need) $(ARCHES) $(ARCHES:%=emulator-%) $(CLANG)
 	+$(Q)for arch in $(ARCHES); do $(MAKE) --no-print-directory hypervisor ARCH=$$arch PROGRAM=exerciser \
 		CROSS_COMPILE= || exit; done
-	$(Q)$(RUN)-negatives $(BUILD) $(foreach arch,$(ARCHES),$(MACHINES_$(arch):%=$(arch)/%))
+	$(Q)$(RUN)-negatives $(BUILD) exerciser $(foreach arch,$(ARCHES),$(MACHINES_$(arch):%=$(arch)/%))
 
 LINUX_ARCHES := aarch64 riscv64
 LINUX_BOOTS := $(LINUX_ARCHES:%=boot-linux-%)
@@ -308,6 +308,13 @@ $(LINUX_BOOTS): boot-linux-%:
 	$(call build-program,$*,linux)
 	$(Q)TIME_LIMIT=180 $(RUN) --each "$(foreach run,$(shell seq $(or $(RUNS),1)),$(MACHINES_$*))" \
 		$(BUILD)/hypervisor/$*/linux.elf
+
+## boot-linux-negative  the same with a hypervisor that leaves something out: Linux must come to harm
+boot-linux-negative:
+	$(need) $(LINUX_ARCHES) $(LINUX_ARCHES:%=emulator-%) linux $(CLANG)
+	+$(Q)for arch in $(LINUX_ARCHES); do $(MAKE) --no-print-directory hypervisor ARCH=$$arch PROGRAM=linux \
+		CROSS_COMPILE= || exit; done
+	$(Q)$(RUN)-negatives $(BUILD) linux $(foreach arch,$(LINUX_ARCHES),$(MACHINES_$(arch):%=$(arch)/%))
 
 # --- reports and promises ---------------------------------------------------------------------------
 
@@ -381,7 +388,7 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize bench hypervisor demo boot-negative $(BOOTS) $(LINUX_BOOTS) \
+.PHONY: all libs unit unit-build unit-sanitize bench hypervisor demo boot-negative boot-linux-negative $(BOOTS) $(LINUX_BOOTS) \
 	linux-images size stack stack-arch freestanding freestanding-arch headers-check example \
 	format format-check check \
 	check-long deps clean help need-compiler need-libs need-unit need-bench need-linux need-format FORCE
