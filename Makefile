@@ -267,7 +267,7 @@ $(HYPERVISOR)/linux/tests/hypervisor/linux/images.S.o: $(LINUX_IMAGES)
 # --- boots ---------------------------------------------------------------------------------------------
 
 # The machines that an architecture's programs run on; the first one is the demo's.
-MACHINES_x86_64 := ept npt npt-bochs
+MACHINES_x86_64 := ept npt npt-5 npt-bochs
 MACHINES_aarch64 := stage2-max stage2-a72
 MACHINES_riscv64 := gstage
 RUN := tests/hypervisor/run

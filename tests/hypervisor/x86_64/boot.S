@@ -14,6 +14,9 @@
 #define ENTRY_DEVICE 0x09b /* uncached as well */
 #define GIB          0x40000000
 
+#define CPUID_FEATURES 7
+#define CPUID_ECX_LA57 0x10000
+
 	.section .text.boot, "ax"
 	.code32
 	.global	hypervisor_start
@@ -67,15 +70,25 @@ other_cpu_start:
 	movl	%eax, %ss
 	movl	$other_cpu_long_mode, %ebx
 
-/* ebx: where to go on. CR0 becomes what we say: a CPU that was just started has its caches off. */
+/* ebx: where to go on. A CPU that has 5-level paging gets it, so that nested tables of 5 levels can be tried
+ * where they have the host's levels. CR0 becomes what we say: a CPU that was just started has its caches off. */
 enter_long_mode:
 	xorl	%eax, %eax
 	movl	%eax, %fs
 	movl	%eax, %gs
+	movl	%ebx, %ebp
+	movl	$CPUID_FEATURES, %eax
+	xorl	%ecx, %ecx
+	cpuid
+	movl	%ebp, %ebx
 	movl	$CR4_PAE, %eax
-	movl	%eax, %cr4
-	movl	$own_root, %eax
-	movl	%eax, %cr3
+	movl	$own_root, %edx
+	testl	$CPUID_ECX_LA57, %ecx
+	jz	1f
+	orl	$CR4_LA57, %eax
+	movl	$own_root_5, %edx
+1:	movl	%eax, %cr4
+	movl	%edx, %cr3
 	movl	$MSR_EFER, %ecx
 	rdmsr
 	orl	$(EFER_LME | EFER_NXE), %eax
@@ -97,6 +110,9 @@ other_cpu_long_mode:
 
 	.data
 	.balign	4096
+own_root_5:
+	.quad	own_root + ENTRY_TABLE
+	.fill	511, 8, 0
 own_root:
 	.quad	own_directory + ENTRY_TABLE
 	.fill	511, 8, 0

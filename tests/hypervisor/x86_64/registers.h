@@ -15,7 +15,8 @@
 #define CR0_WP 0x00010000
 #define CR0_PG 0x80000000
 
-#define CR4_PAE 0x20
+#define CR4_PAE  0x0020
+#define CR4_LA57 0x1000
 
 #ifndef __ASSEMBLER__
 

@@ -51,8 +51,10 @@ static void identify(struct addrspace_cpu *cpu)
 		fail("addrspace_npt_identify: %s", addrspace_error_name(error));
 }
 
+/** The tables have as many levels as our own, whatever the layout says. */
 static void configure(struct addrspace_config *config)
 {
+	config->levels = config->cpu.max_levels;
 	config->host_pat = svm_host_pat();
 }
 
@@ -68,14 +70,13 @@ static void describe(void)
 	identify(&cpu);
 	print("CPU        SVM, %u physical address bits, CPUID 8000_000A EDX 0x%x\n", cpu.host_bits,
 	      read_cpuid(CPUID_SVM).edx);
-	print("           NPT of %u levels as the host's own, 1 GiB leaves %s, NX %s, flush by "
-	      "ASID %s, "
-	      "host PAT 0x%lx\n",
+	print("           NPT of %u levels, as the host's own; 1 GiB leaves %s, NX %s, flush by "
+	      "ASID "
+	      "%s, host PAT 0x%lx\n",
 	      cpu.max_levels, yes_no(cpu.features & ADDRSPACE_CPU_LEAF_1G),
 	      yes_no(cpu.features & ADDRSPACE_CPU_NX),
 	      yes_no(cpu.features & ADDRSPACE_CPU_FLUSH_BY_ASID), svm_host_pat());
-	print("           a guest's own entries hold addresses of %u bits: none above is tried; "
-	      "5 levels are for the host's tests only\n",
+	print("           a guest's own entries hold addresses of %u bits: none above is tried\n",
 	      cpu.host_bits);
 }
 
