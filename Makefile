@@ -138,8 +138,12 @@ unit-sanitize:
 BENCH := $(BUILD)/bench
 BENCH_MEASURED := $(patsubst %.c,$(BENCH)/%.o,$(UNIT_LIBRARY) \
 	$(sort $(wildcard tests/bench/floors_*.c)) tests/bench/records.c)
+BENCH_PROGRAMS := bench instructions
 BENCH_HARNESS := $(patsubst %.c,$(BENCH)/%.o,\
 	$(filter-out $(BENCH_MEASURED:$(BENCH)/%.o=%.c),$(sort $(wildcard tests/bench/*.c))))
+BENCH_MAINS := $(BENCH_PROGRAMS:%=$(BENCH)/tests/bench/%.o)
+BENCH_MEMORY := $(BENCH)/tests/bench/memory.o
+BENCH_OBJECTS := $(BENCH_MEASURED) $(filter-out $(BENCH_MAINS) $(BENCH_MEMORY),$(BENCH_HARNESS))
 # The same for library and floors. Where code lies moves tight loops by more than what they do.
 BENCH_FLAGS = $(strip $(CC) $(WARNINGS) -Iinclude -Isrc -Isrc/arch/$(HOST) -Itests/bench \
 	-falign-loops=64 -falign-functions=64 $(CFLAGS))
@@ -150,9 +154,21 @@ $(BENCH_HARNESS): BENCH_EXTRA = -std=gnu11
 bench: $(BENCH)/bench
 	$(Q)$(BENCH)/bench $(BUILD)/bench.tsv "$(WORKLOAD)" "$(FORMAT)"
 
-$(BENCH)/bench: $(BENCH_MEASURED) $(BENCH_HARNESS)
+## bench-instructions  instructions of each operation, held against tests/bench/instructions.tsv;
+##                 fails if some are more (UPDATE=1 writes the table)
+bench-instructions: $(BENCH)/instructions
+	$(Q)$(SCRIPTS)/instructions $< "$(HOST), $(COMPILER_VERSION), $(CFLAGS)" $(UPDATE)
+
+# Counts hold for one compiler and one set of flags.
+COMPILER_VERSION = $(COMPILER) $(shell $(CC) -dumpfullversion 2>/dev/null || $(CC) -dumpversion)
+
+$(BENCH)/instructions: $(BENCH_MEMORY)
+# Valgrind cannot read all that compilers write for debuggers.
+$(BENCH)/instructions: LINK_EXTRA = -s
+
+$(BENCH_PROGRAMS:%=$(BENCH)/%): $(BENCH)/%: $(BENCH)/tests/bench/%.o $(BENCH_OBJECTS)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $^ -o $@ -pthread
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ -pthread $(LINK_EXTRA)
 
 $(BENCH_MEASURED) $(BENCH_HARNESS): $(BENCH)/%.o: %.c $(BENCH)/flags | need-bench
 	$(call say,CC,$<)
@@ -164,6 +180,11 @@ $(BENCH)/flags: FORCE
 
 need-bench:
 	$(need) host $(CLANG)
+
+$(BENCH)/tests/bench/instructions.o: | need-valgrind
+
+need-valgrind:
+	$(need) valgrind
 
 # --- test hypervisors: freestanding programs on the archive ------------------------------------------
 
@@ -388,10 +409,11 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize bench hypervisor demo boot-negative boot-linux-negative $(BOOTS) $(LINUX_BOOTS) \
+.PHONY: all libs unit unit-build unit-sanitize bench bench-instructions hypervisor demo boot-negative \
+	boot-linux-negative $(BOOTS) $(LINUX_BOOTS) \
 	linux-images size stack stack-arch freestanding freestanding-arch headers-check example \
 	format format-check check \
-	check-long deps clean help need-compiler need-libs need-unit need-bench need-linux need-format FORCE
+	check-long deps clean help need-compiler need-libs need-unit need-bench need-valgrind need-linux need-format FORCE
 .DEFAULT_GOAL := all
 
 -include $(LIBRARY_OBJECTS:.o=.d) $(HYPERVISOR_OBJECTS:.o=.d)
