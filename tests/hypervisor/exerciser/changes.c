@@ -5,7 +5,6 @@
 
 #include "access.h"
 #include "libc.h"
-#include "print.h"
 
 /* A range with the page in it, before the change: all in leaves of one size. */
 struct scene {
@@ -81,20 +80,9 @@ static void discard(struct space *space, const struct scene *scene, uint64_t pag
 	space_discard(space, page, SIZE_4K);
 }
 
-static void copy_page(void *ctx, uint64_t old_hpa, uint64_t new_hpa)
-{
-	(void)ctx;
-	memcpy(host_pointer(new_hpa), host_pointer(old_hpa), SIZE_4K);
-}
-
 static uint64_t new_frame(const struct scene *scene, uint64_t page)
 {
-	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST, .gpa = page};
-	uint64_t hpa = (uintptr_t)spare[0];
-
-	if (scene->owned && !frame_pool_take(&request, &hpa))
-		fail("no frame to move to");
-	return hpa;
+	return scene->owned ? space_new_frame(page) : (uintptr_t)spare[0];
 }
 
 static void move(struct space *space, const struct scene *scene, uint64_t page)
@@ -102,7 +90,7 @@ static void move(struct space *space, const struct scene *scene, uint64_t page)
 	uint64_t hpa = new_frame(scene, page);
 
 	space_check_ok("replace_frame",
-		       addrspace_replace_frame(&space->as, page, hpa, copy_page, NULL));
+		       addrspace_replace_frame(&space->as, page, hpa, space_copy_page, NULL));
 	check_true("the page is where it was moved to",
 		   space_host(space, page) == host_pointer(hpa));
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
-#include "libc.h"
 #include "machine.h"
 #include "print.h"
 

@@ -3,7 +3,6 @@
  * they are preset: accessed, and dirty if the guest may write. */
 #include "dirty.h"
 
-#include "libc.h"
 #include "subject.h"
 
 struct state {
@@ -54,12 +53,6 @@ static void check_leaf(struct space *space, uint64_t gpa, uint64_t size)
 	check_state(space, gpa, "after protect and back", (struct state){true, true});
 }
 
-static void copy_page(void *ctx, uint64_t old_hpa, uint64_t new_hpa)
-{
-	(void)ctx;
-	memcpy(host_pointer(new_hpa), host_pointer(old_hpa), SIZE_4K);
-}
-
 /* Nobody knows what was written while it moved. */
 static void check_moved(struct space *space, uint64_t gpa)
 {
@@ -67,7 +60,7 @@ static void check_moved(struct space *space, uint64_t gpa)
 	check_state(space, gpa, "before a move", (struct state){true, false});
 	space_check_ok("replace_frame",
 		       addrspace_replace_frame(&space->as, gpa, MACHINE_BLOCK_HPA + SIZE_4K,
-					       copy_page, NULL));
+					       space_copy_page, NULL));
 	check_state(space, gpa, "after a move", (struct state){true, true});
 }
 

@@ -4,7 +4,6 @@
 #include "faults.h"
 
 #include "access.h"
-#include "libc.h"
 #include "random.h"
 
 #define PAGES_IN_ORDER  32

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Guests on both CPUs fault into the same lazy range at once: each page is resolved by one of them, once,
  * and what both add to it is there in the end. */
-#include "libc.h"
 #include "looper.h"
 #include "print.h"
 #include "random.h"
@@ -75,22 +74,13 @@ static unsigned race(struct space *space, uint64_t gpa, bool opposite)
 	return total(&first, &second, ADDRSPACE_FAULT_ALREADY_RESOLVED);
 }
 
-static void copy_page(void *ctx, uint64_t old_hpa, uint64_t new_hpa)
-{
-	(void)ctx;
-	memcpy(host_pointer(new_hpa), host_pointer(old_hpa), SIZE_4K);
-}
-
 /** A page goes to another frame, if it has one. */
 static void move(struct space *space, uint64_t page)
 {
 	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST, .gpa = page};
-	uint64_t hpa;
-	int error;
+	uint64_t hpa = space_new_frame(page);
+	int error = addrspace_replace_frame(&space->as, page, hpa, space_copy_page, NULL);
 
-	if (!frame_pool_take(&request, &hpa))
-		fail("no frame to move to");
-	error = addrspace_replace_frame(&space->as, page, hpa, copy_page, NULL);
 	if (error == ADDRSPACE_ENOENT)
 		frame_pool_give(&request, hpa);
 	else

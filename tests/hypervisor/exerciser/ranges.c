@@ -3,7 +3,6 @@
  * changes, in as few leaves as there can be. */
 #include "access.h"
 #include "changes.h"
-#include "libc.h"
 
 /* Large leaves beside each other, and the range that changes, in bytes from the first one's start. */
 struct span {

@@ -2,9 +2,7 @@
 /* A guest stays on CPU 1 in a loop without exits of its own, while CPU 0 changes the page: once the call
  * has returned, no access that the old tables allowed goes through, and nothing that the guest wrote is
  * lost. */
-#include "libc.h"
 #include "looper.h"
-#include "print.h"
 #include "two_cpus.h"
 
 #define RANGE (100 * SIZE_4K)
@@ -93,25 +91,15 @@ static void protect_and_back(struct stage *stage, unsigned round)
 	check_true("the guest goes on", looper_turns(&stage->looper));
 }
 
-static void copy_page(void *ctx, uint64_t old_hpa, uint64_t new_hpa)
-{
-	(void)ctx;
-	memcpy(host_pointer(new_hpa), host_pointer(old_hpa), SIZE_4K);
-}
-
 /* The old frame goes back to the pool, which finds out if anybody writes to it. */
 static void move(struct stage *stage, unsigned round)
 {
-	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST,
-							.gpa = stage->page};
 	uint64_t old = (uintptr_t)space_host(stage->space, stage->page);
-	uint64_t hpa;
+	uint64_t hpa = space_new_frame(stage->page);
 
 	(void)round;
-	if (!frame_pool_take(&request, &hpa))
-		fail("no frame to move to");
 	space_check_ok("replace_frame", addrspace_replace_frame(&stage->space->as, stage->page, hpa,
-								copy_page, NULL));
+								space_copy_page, NULL));
 	check_true("the guest goes on", looper_turns(&stage->looper));
 	check_true("the old frame is as the pool left it", frame_pool_is_intact(old));
 }
@@ -194,19 +182,18 @@ static uint64_t *leaf_entry(struct space *space, uint64_t gpa)
 static void move_without_break(struct stage *stage, unsigned round)
 {
 	const struct paging_handler *handler = stage->space->config.handler;
-	struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST,
-						  .gpa = stage->page};
+	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST,
+							.gpa = stage->page};
 	const struct addrspace_invalidation invalidation = {
 		.gpa = stage->page, .size = SIZE_4K, .stride = SIZE_4K};
 	uint64_t *entry = leaf_entry(stage->space, stage->page);
 	uint64_t old = (uintptr_t)space_host(stage->space, stage->page);
-	uint64_t hpa, moved;
+	uint64_t hpa = space_new_frame(stage->page);
+	uint64_t moved;
 
 	(void)round;
-	if (!frame_pool_take(&request, &hpa))
-		fail("no frame to move to");
 	handler->lock_exclusive(&stage->space->memory);
-	copy_page(NULL, old, hpa);
+	space_copy_page(NULL, old, hpa);
 	check_true("the guest goes on", looper_turns(&stage->looper));
 	moved = (*entry & ~stage->space->facts.address_bits) |
 		hpa >> stage->space->facts.address_shift;

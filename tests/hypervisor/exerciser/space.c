@@ -22,6 +22,22 @@ void *space_host(struct space *space, uint64_t gpa)
 	return host_pointer(translation.hpa);
 }
 
+void space_copy_page(void *ctx, uint64_t old_hpa, uint64_t new_hpa)
+{
+	(void)ctx;
+	memcpy(host_pointer(new_hpa), host_pointer(old_hpa), SIZE_4K);
+}
+
+uint64_t space_new_frame(uint64_t gpa)
+{
+	const struct addrspace_frame_request request = {.kind = ADDRSPACE_FRAME_GUEST, .gpa = gpa};
+	uint64_t hpa;
+
+	if (!frame_pool_take(&request, &hpa))
+		fail("no frame to move 0x%lx to", gpa);
+	return hpa;
+}
+
 /* ---- calls that must succeed ---- */
 
 void space_check_ok(const char *call, int error)

@@ -65,6 +65,10 @@ void space_check_fault(struct space *space, const struct addrspace_fault_info *f
 /** The host's view of a guest-physical address that has a frame. */
 void *space_host(struct space *space, uint64_t gpa);
 void *host_pointer(uint64_t hpa);
+/** For addrspace_replace_frame(): contents go along. */
+void space_copy_page(void *ctx, uint64_t old_hpa, uint64_t new_hpa);
+/** A frame of the pool for a page to move to. */
+uint64_t space_new_frame(uint64_t gpa);
 /** How many invalidations there were since the last call. */
 uint64_t space_new_invalidations(struct space *space);
 

@@ -4,8 +4,6 @@
 #include "access.h"
 #include "faults.h"
 #include "guest_paging.h"
-#include "libc.h"
-#include "print.h"
 #include "random.h"
 
 #define DATA_PAGES  16
