@@ -138,7 +138,7 @@ unit-sanitize:
 BENCH := $(BUILD)/bench
 BENCH_MEASURED := $(patsubst %.c,$(BENCH)/%.o,$(UNIT_LIBRARY) \
 	$(sort $(wildcard tests/bench/floors_*.c)) tests/bench/records.c)
-BENCH_PROGRAMS := bench instructions
+BENCH_PROGRAMS := bench plot instructions
 BENCH_HARNESS := $(patsubst %.c,$(BENCH)/%.o,\
 	$(filter-out $(BENCH_MEASURED:$(BENCH)/%.o=%.c),$(sort $(wildcard tests/bench/*.c))))
 BENCH_MAINS := $(BENCH_PROGRAMS:%=$(BENCH)/tests/bench/%.o)
@@ -153,6 +153,12 @@ $(BENCH_HARNESS): BENCH_EXTRA = -std=gnu11
 ## bench           every workload against its floor; fails above a limit (WORKLOAD=text FORMAT=text)
 bench: $(BENCH)/bench
 	$(Q)$(BENCH)/bench $(BUILD)/bench.tsv "$(WORKLOAD)" "$(FORMAT)"
+
+## bench-plot      pictures of how cost grows with size, regions and CPUs: build/bench-*.svg (FORMAT=NPT)
+bench-plot: $(BENCH)/plot
+	$(need) gnuplot
+	$(Q)$(BENCH)/plot $(BUILD)/bench "$(or $(FORMAT),EPT)"
+	$(Q)gnuplot -e 'prefix = "$(BUILD)/bench"; format = "$(or $(FORMAT),EPT)"' tests/bench/plot.gp
 
 ## bench-instructions  instructions of each operation, held against tests/bench/instructions.tsv;
 ##                 fails if some are more (UPDATE=1 writes the table)
@@ -409,7 +415,7 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize bench bench-instructions hypervisor demo boot-negative \
+.PHONY: all libs unit unit-build unit-sanitize bench bench-plot bench-instructions hypervisor demo boot-negative \
 	boot-linux-negative $(BOOTS) $(LINUX_BOOTS) \
 	linux-images size stack stack-arch freestanding freestanding-arch headers-check example \
 	format format-check check \

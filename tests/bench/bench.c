@@ -16,76 +16,9 @@ static const struct workload_list *const lists[] = {
 	&workloads_threads, &workloads_mixed,
 };
 
-struct figures {
-	double median;
-	double spread; /* (maximum - minimum) / median */
-};
-
-/** Who is measured: the library, or a floor. */
-enum player {
-	WORK,
-	FLOOR,
-	OTHER_FLOOR,
-	PLAYERS,
-};
-
-static struct side side_of(const struct workload *workload, enum player player)
-{
-	struct side side = player == WORK ? workload->work : workload->floor;
-
-	if (player == OTHER_FLOOR)
-		side.run = workload->other_floor;
-	return side;
-}
-
-/** One run: nanoseconds for each unit, or the figure that it says. */
-static double run_side(struct bench *bench, const struct workload *workload, enum player player)
-{
-	struct side side = side_of(workload, player);
-	uint64_t time, units;
-
-	bench_open(bench);
-	if (side.before)
-		side.before(bench);
-	bench->space.invalidations = 0;
-	bench->both_time = 0;
-	bench_timer_reset();
-	bench_clock_start();
-	units = side.run(bench);
-	time = bench_clock_stop();
-	if (player == WORK && workload->invalidations != ANY_INVALIDATIONS)
-		bench_check(bench->space.invalidations == workload->invalidations, workload->name);
-	if (side.after)
-		side.after(bench);
-	bench_close(bench);
-	if (workload->variant & NOT_TIMED)
-		return bench->figure;
-	if (bench->both_time)
-		return (double)bench->both_time / (double)units;
-	if (bench_timer_sum() > 0)
-		return bench_timer_sum() / (double)units;
-	return (double)time / (double)units;
-}
-
-static int compare(const void *one, const void *other)
-{
-	double a = *(const double *)one, b = *(const double *)other;
-
-	return a < b ? -1 : a > b;
-}
-
-static struct figures figures_of(double *values, unsigned count)
-{
-	qsort(values, count, sizeof(*values), compare);
-	return (struct figures){
-		.median = values[count / 2],
-		.spread = (values[count - 1] - values[0]) / values[count / 2],
-	};
-}
-
 struct result {
-	struct figures work;
-	struct figures floor; /* all 0: there is none */
+	struct bench_figures work;
+	struct bench_figures floor; /* all 0: there is none */
 	double ratio;
 };
 
@@ -102,20 +35,19 @@ static struct result measure(struct bench *bench, const struct workload *workloa
 	double values[PLAYERS][MORE] = {0};
 	struct result result = {0};
 
-	bench->variant = workload->variant;
 	/* One more at first, which does not count. */
 	for (unsigned i = 0; i <= repetitions; i++) {
-		for (enum player player = WORK; player < PLAYERS; player++) {
-			if (side_of(workload, player).run)
-				values[player][i ? i - 1 : 0] = run_side(bench, workload, player);
+		for (enum bench_player player = WORK; player < PLAYERS; player++) {
+			if (bench_has(workload, player))
+				values[player][i ? i - 1 : 0] = bench_run(bench, workload, player);
 		}
 	}
-	result.work = figures_of(values[WORK], repetitions);
+	result.work = bench_figures_of(values[WORK], repetitions);
 	if (!workload->floor.run)
 		return result;
-	result.floor = figures_of(values[FLOOR], repetitions);
+	result.floor = bench_figures_of(values[FLOOR], repetitions);
 	if (workload->other_floor) {
-		struct figures other = figures_of(values[OTHER_FLOOR], repetitions);
+		struct bench_figures other = bench_figures_of(values[OTHER_FLOOR], repetitions);
 
 		if (other.median < result.floor.median)
 			result.floor = other;

@@ -135,6 +135,27 @@ void records_make(struct bench *bench, uint64_t count);
 const struct record *records_find(const struct bench *bench, uint64_t gpa);
 const struct record *records_find_branchy(const struct bench *bench, uint64_t gpa);
 
+/* ---- measure.c ---- */
+
+/** Who is measured: the library, or a floor. */
+enum bench_player {
+	WORK,
+	FLOOR,
+	OTHER_FLOOR,
+	PLAYERS,
+};
+
+struct bench_figures {
+	double median;
+	double spread; /* (maximum - minimum) / median */
+};
+
+bool bench_has(const struct workload *workload, enum bench_player player);
+/** One run: nanoseconds for each unit, or the figure that it says. */
+double bench_run(struct bench *bench, const struct workload *workload, enum bench_player player);
+/** Sorts them. */
+struct bench_figures bench_figures_of(double *values, unsigned count);
+
 /* ---- clock.c ---- */
 
 /** Nanoseconds. */
@@ -170,6 +191,16 @@ void bench_checks(struct bench *bench);
 /** Does the mixed workload with what must be true looked at behind each operation: outcome, frames of
  * guest and tables, invalidations. */
 void mixed_check(struct bench *bench);
+
+/* ---- workloads_regions.c ---- */
+
+/** Maps that many. */
+void regions_make(struct bench *bench, uint64_t count);
+/** Each lookup depends on the last. */
+uint64_t regions_find(struct bench *bench);
+/** One comes, or goes, each timed by itself; their number stays what it is. */
+uint64_t regions_insert(struct bench *bench);
+uint64_t regions_remove(struct bench *bench);
 
 struct workload_list {
 	const struct workload *workloads;
