@@ -93,14 +93,15 @@ need-libs:
 
 # --- unit tests: all formats in one program, on the host --------------------------------------------
 
-UNIT := $(BUILD)/unit/$(COMPILER)$(if $(SANITIZE),-sanitize)
+UNIT := $(BUILD)/unit/$(COMPILER)$(if $(SANITIZE),-$(SANITIZE:1=sanitize))
 UNIT_LIBRARY := $(sort $(filter-out src/arch/%/cpu.c,\
 	$(wildcard src/*.c src/backend/*.c src/arch/*/*.c)) $(wildcard src/arch/$(HOST)/cpu.c))
 UNIT_SHARED := $(patsubst %.c,$(UNIT)/%.o,$(UNIT_LIBRARY) $(sort $(wildcard tests/support/*.c)) \
 	tests/hypervisor/riscv64/instruction.c tests/hypervisor/x86_64/instruction.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(sort $(wildcard tests/unit/test_*.c)))
-SANITIZERS := $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all \
-	-fno-omit-frame-pointer)
+SANITIZERS_1 := -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZERS_thread := -fsanitize=thread -fno-omit-frame-pointer
+SANITIZERS := $(SANITIZERS_$(SANITIZE))
 UNIT_FLAGS = $(strip $(CC) $(WARNINGS) -Iinclude -Isrc -Isrc/arch/$(HOST) -Itests/support $(CFLAGS) \
 	$(SANITIZERS))
 
@@ -132,6 +133,17 @@ need-unit:
 unit-sanitize:
 	+$(Q)$(MAKE) --no-print-directory unit SANITIZE=1 CC=gcc
 	+$(Q)$(MAKE) --no-print-directory unit SANITIZE=1 CC=clang
+
+# What runs real threads.
+UNIT_THREADS := $(filter %/test_threads %/test_rwlock %/test_shootdown,$(UNIT_TESTS))
+
+## unit-threads    the tests with threads under ThreadSanitizer, gcc and clang (ADDRSPACE_SEED=n)
+unit-threads:
+	+$(Q)$(MAKE) --no-print-directory unit-threads-run SANITIZE=thread CC=gcc
+	+$(Q)$(MAKE) --no-print-directory unit-threads-run SANITIZE=thread CC=clang
+
+unit-threads-run: $(UNIT_THREADS)
+	$(Q)$(SCRIPTS)/run-unit $(UNIT_THREADS)
 
 # --- benchmarks: the library and its floors, on the host ----------------------------------------------
 
@@ -415,7 +427,8 @@ help:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all libs unit unit-build unit-sanitize bench bench-plot bench-instructions hypervisor demo boot-negative \
+.PHONY: all libs unit unit-build unit-sanitize unit-threads \
+	unit-threads-run bench bench-plot bench-instructions hypervisor demo boot-negative \
 	boot-linux-negative $(BOOTS) $(LINUX_BOOTS) \
 	linux-images size stack stack-arch freestanding freestanding-arch headers-check example \
 	format format-check check \

@@ -114,11 +114,11 @@ static bool decode_registers(struct fake_geometry *geometry, const struct addrsp
 	return false;
 }
 
-void fake_machine_attach(struct fake_machine *machine, const struct addrspace *as,
-			 const struct layout *layout)
+bool fake_geometry_of(struct fake_geometry *geometry, const struct addrspace *as,
+		      const struct layout *layout, const char **why)
 {
-	const char *why = NULL;
-	struct fake_geometry geometry = {
+	*why = NULL;
+	*geometry = (struct fake_geometry){
 		.host_bits = layout->host_bits,
 		.hardware_ad = layout_has(layout, ADDRSPACE_CPU_HARDWARE_AD),
 		.execute_only = layout_has(layout, ADDRSPACE_CPU_EXECUTE_ONLY),
@@ -129,8 +129,16 @@ void fake_machine_attach(struct fake_machine *machine, const struct addrspace *a
 		.host_pat = layout->host_pat,
 		.caches_not_present = layout->caches_not_present,
 	};
+	return decode_registers(geometry, as, layout, why);
+}
 
-	if (!decode_registers(&geometry, as, layout, &why)) {
+void fake_machine_attach(struct fake_machine *machine, const struct addrspace *as,
+			 const struct layout *layout)
+{
+	struct fake_geometry geometry;
+	const char *why;
+
+	if (!fake_geometry_of(&geometry, as, layout, &why)) {
 		fake_fail(machine, "root registers: %s", why);
 		return;
 	}

@@ -55,6 +55,11 @@ bool layout_has_type(const struct layout *layout, enum addrspace_memory_type typ
 enum addrspace_memory_type layout_encoded_type(const struct layout *layout,
 					       enum addrspace_memory_type type);
 
+/** What this layout's CPUs walk, decoded from the space's root registers; false, with *why set, if
+ * hardware would not accept them. */
+bool fake_geometry_of(struct fake_geometry *geometry, const struct addrspace *as,
+		      const struct layout *layout, const char **why);
+
 /** A space on a machine: what a unit test gets as *state. */
 struct fixture {
 	struct fake_machine machine;
