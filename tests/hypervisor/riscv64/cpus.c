@@ -22,6 +22,9 @@ static uint8_t stacks[MACHINE_CPUS][STACK_SIZE] __attribute__((aligned(16)));
 static struct start starts[MACHINE_CPUS];
 
 extern char cpus_entry[];
+/* What cpus_entry is given, for a hart that comes in by the wrong door (entry.S). */
+extern const struct start *cpus_starting;
+const struct start *cpus_starting;
 _Noreturn void cpus_entry_returned(void);
 
 unsigned machine_this_cpu(void)
@@ -48,6 +51,7 @@ void machine_start_cpu(unsigned cpu, void (*entry)(void))
 	struct sbi_result result;
 
 	starts[cpu] = (struct start){stacks[cpu] + STACK_SIZE, cpu, entry};
+	cpus_starting = &starts[cpu];
 	__asm__ volatile("fence rw, rw" : : : "memory");
 	result = sbi_call(SBI_HSM, SBI_HSM_HART_START, argument);
 	if (result.error)

@@ -8,6 +8,10 @@
 /* a0: hart, a1: devicetree. */
 	.global hypervisor_start
 hypervisor_start:
+	la	t0, is_started
+	li	t1, 1
+	amoswap.w.aqrl t1, t1, (t0)
+	bnez	t1, start_late
 	la	sp, stack_top
 	la	t0, bss_start
 	la	t1, bss_end
@@ -22,6 +26,12 @@ hypervisor_start:
 3:	wfi
 	j	3b
 
+/* OpenSBI 1.1 makes a hart's start pending before it notes where, and a hart that looks in between comes
+ * here, where the first one was sent. */
+start_late:
+	la	a1, cpus_starting
+	ld	a1, 0(a1)
+
 /* Another hart. a1: struct start. */
 	.global cpus_entry
 cpus_entry:
@@ -32,6 +42,12 @@ cpus_entry:
 	ld	t0, 16(a1)
 	jalr	t0
 	call	cpus_entry_returned
+
+	.data
+	.balign	4
+/* Not in .bss, which the first hart clears. */
+is_started:
+	.word	0
 
 	.text
 
