@@ -91,7 +91,9 @@ static bool move(struct pressure *pressure, uint64_t gpa)
 		frame_pool_give(&request, hpa);
 		return false;
 	}
-	require_ok(error, "addrspace_replace_frame");
+	if (error)
+		fail("addrspace_replace_frame of 0x%lx by 0x%lx: %s", gpa, hpa,
+		     addrspace_error_name(error));
 	pressure->counts->moves++;
 	return true;
 }
