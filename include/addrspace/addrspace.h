@@ -21,6 +21,7 @@ extern "C" {
 /** One nested page-table format: addrspace_ept, addrspace_npt, addrspace_stage2, addrspace_gstage
  * (see the architecture's header). */
 struct addrspace_format;
+/** Private: of a format, for one number of levels. */
 struct addrspace_walker;
 
 /** What this CPU has, told to init. A flag that the format does not know is refused. */
