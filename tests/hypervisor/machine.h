@@ -69,7 +69,8 @@ enum vcpu_exit_kind {
 struct vcpu_exit {
 	enum vcpu_exit_kind kind;
 	struct addrspace_fault_info fault;
-	bool emulatable; /**< The instruction is a single load or store of size bytes. */
+	bool emulatable;       /**< The instruction is a single load or store of size bytes. */
+	bool instruction_gone; /**< Not known: another CPU has taken its page away. Enter again. */
 	unsigned size;
 	uint64_t stored; /**< What a store stores: size bytes. */
 	uint64_t number; /**< Hypercall. */

@@ -69,17 +69,16 @@ void vcpu_complete_load(struct vcpu *vcpu, uint64_t value)
 	vcpu_skip_instruction(vcpu);
 }
 
-/** htinst may be 0 for any instruction: it is fetched. Nothing valid if another CPU has just taken the
- * page away. */
-static struct memory_instruction fetch_instruction(uint64_t pc)
+/** htinst may be 0 for any instruction: it is fetched. False if another CPU has just taken the page away. */
+static bool fetch_instruction(uint64_t pc, struct memory_instruction *instruction)
 {
 	uint64_t low, high = 0;
 
-	if (guest_load_code(pc, &low))
-		return (struct memory_instruction){0};
-	if ((low & 3) == 3 && guest_load_code(pc + 2, &high))
-		return (struct memory_instruction){0};
-	return memory_instruction_decode((uint32_t)(high << 16 | low));
+	*instruction = (struct memory_instruction){0};
+	if (guest_load_code(pc, &low) || ((low & 3) == 3 && guest_load_code(pc + 2, &high)))
+		return false;
+	*instruction = memory_instruction_decode((uint32_t)(high << 16 | low));
+	return true;
 }
 
 /* ---- the guest's own walk, where the CPU does not say what it found ---- */
@@ -136,7 +135,7 @@ static enum vcpu_exit_kind walk_guest_table(uint64_t va, struct addrspace_fault_
 
 static void decode_guest_page_fault(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	const struct memory_instruction *instruction = &vcpu->instruction;
+	struct memory_instruction *instruction = &vcpu->instruction;
 	int answer = addrspace_gstage_decode_fault(vcpu->scause, vcpu->htval, vcpu->stval,
 						   vcpu->htinst, &exit->fault);
 
@@ -147,7 +146,7 @@ static void decode_guest_page_fault(struct vcpu *vcpu, struct vcpu_exit *exit)
 			     : VCPU_EXIT_FAULT;
 	if (exit->fault.table_walk || exit->fault.access == ADDRSPACE_EXECUTE)
 		return;
-	vcpu->instruction = fetch_instruction(vcpu->pc);
+	exit->instruction_gone = !fetch_instruction(vcpu->pc, instruction);
 	exit->emulatable = instruction->valid;
 	if (!instruction->valid)
 		return;
