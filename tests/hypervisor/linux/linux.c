@@ -98,7 +98,8 @@ static void answer_fault(unsigned cpu, const struct vcpu_exit *exit)
 	case ADDRSPACE_FAULT_ALREADY_RESOLVED:
 		return;
 	case ADDRSPACE_FAULT_NOT_BACKED:
-		report_device_access(&report_device, machine_vcpu(cpu), exit);
+		if (!exit->instruction_gone)
+			report_device_access(&report_device, machine_vcpu(cpu), exit);
 		return;
 	case ADDRSPACE_FAULT_DENIED:
 		if (ram_contains(fault->gpa)) {
@@ -277,6 +278,7 @@ static void create_space(void)
 
 	frame_pool_init_in(&pool);
 	machine_configure(&config, 0);
+	config.cpu.features &= ~(uint32_t)LINUX_FEATURES_OFF;
 	require(addrspace_init(&space, &config));
 	memory.as = &space;
 	machine_describe_root(&space);

@@ -14,5 +14,7 @@
 #define LINUX_INITRD_SIZE 0x10000
 /* Rounds of init, half of them before its second CPU is away for a while. */
 #define LINUX_ROUNDS 12
+/* Of the CPU: nothing that the space is not to use. */
+#define LINUX_FEATURES_OFF 0
 
 #endif
