@@ -8,7 +8,6 @@
 
 #define ARENA_SIZE  (2560 * MIB)
 #define REPETITIONS 9u
-#define MORE        21u /* of two threads, whose meeting is chance */
 #define TRIES       3u
 
 static const struct workload_list *const lists[] = {
@@ -24,15 +23,13 @@ struct result {
 
 static unsigned repetitions_of(const struct workload *workload)
 {
-	if (workload->variant & NOT_TIMED)
-		return 1;
-	return workload->variant & TWO_CPUS ? MORE : REPETITIONS;
+	return workload->variant & NOT_TIMED ? 1 : REPETITIONS;
 }
 
 static struct result measure(struct bench *bench, const struct workload *workload)
 {
 	unsigned repetitions = repetitions_of(workload);
-	double values[PLAYERS][MORE] = {0};
+	double values[PLAYERS][REPETITIONS] = {0};
 	struct result result = {0};
 
 	/* One more at first, which does not count. */

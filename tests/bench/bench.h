@@ -160,9 +160,10 @@ struct bench_figures bench_figures_of(double *values, unsigned count);
 
 /** Nanoseconds. */
 uint64_t bench_now(void);
-/** What this thread's run takes, in nanoseconds: what others take from its CPU does not count. */
+/** What this thread's run takes, in nanoseconds: what others take from its CPU does not count.
+ * undisturbed (may be NULL): whether they took anything. */
 void bench_clock_start(void);
-uint64_t bench_clock_stop(void);
+uint64_t bench_clock_stop(bool *undisturbed);
 void bench_calibrate(void);
 /** Before each run; what one start and stop cost is measured, and taken off. */
 void bench_timer_reset(void);
@@ -176,9 +177,14 @@ double bench_timer_sum(void);
 
 /** Keeps this thread on the first CPU that it may use; how many it may use, at most ARENA_CPUS. */
 unsigned bench_pin(void);
-/** Runs function on both CPUs at once; bench->both_time is that of the slower one. Returns the sum of
- * what it returned. */
-uint64_t bench_on_both(struct bench *bench, uint64_t (*function)(struct bench *bench));
+/**
+ * Runs function for each part, 0 to BENCH_PARTS - 1, on both CPUs; they start each part at once.
+ * bench->both_time is that of the slower one in each part, from those in which neither was disturbed,
+ * as if all had been so. Returns the sum of what it returned.
+ */
+#define BENCH_PARTS 16u
+uint64_t bench_on_both(struct bench *bench,
+		       uint64_t (*function)(struct bench *bench, unsigned part));
 
 /* ---- checks.c ---- */
 

@@ -32,7 +32,7 @@ double bench_run(struct bench *bench, const struct workload *workload, enum benc
 	bench_timer_reset();
 	bench_clock_start();
 	units = side.run(bench);
-	time = bench_clock_stop();
+	time = bench_clock_stop(NULL);
 	if (player == WORK && workload->invalidations != ANY_INVALIDATIONS)
 		bench_check(bench->space.invalidations == workload->invalidations, workload->name);
 	if (side.after)

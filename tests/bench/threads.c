@@ -7,17 +7,23 @@
 #include <pthread.h>
 #include <sched.h>
 
+/** What one CPU did of the parts. */
+struct share {
+	_Alignas(128) uint64_t sum;
+	uint64_t time[BENCH_PARTS];
+	bool undisturbed[BENCH_PARTS];
+};
+
+typedef uint64_t work(struct bench *bench, unsigned part);
+
 static struct {
 	pthread_mutex_t mutex;
 	pthread_cond_t posted;
 	struct bench *bench;
-	uint64_t (*function)(struct bench *bench);
-	uint64_t sum;
-	uint64_t time;
-	_Alignas(128) bool ready;
-	_Alignas(128) bool go;
-	_Alignas(128) bool done;
-} helper = {.mutex = PTHREAD_MUTEX_INITIALIZER, .posted = PTHREAD_COND_INITIALIZER};
+	work *posted_work; /* taken by the second thread */
+	struct share shares[ARENA_CPUS];
+	_Alignas(128) unsigned arrivals;
+} both = {.mutex = PTHREAD_MUTEX_INITIALIZER, .posted = PTHREAD_COND_INITIALIZER};
 
 static size_t cpus[ARENA_CPUS];
 static unsigned cpu_count;
@@ -29,9 +35,14 @@ static inline void relax(void)
 #endif
 }
 
-static void spin_until(const bool *flag)
+/** Returns when the other one is here as well. */
+static void meet(void)
 {
-	while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE))
+	static _Thread_local unsigned meetings;
+
+	meetings++;
+	__atomic_fetch_add(&both.arrivals, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&both.arrivals, __ATOMIC_SEQ_CST) < ARENA_CPUS * meetings)
 		relax();
 }
 
@@ -61,22 +72,34 @@ unsigned bench_pin(void)
 	return cpu_count;
 }
 
+static void do_share(struct bench *bench, work *function)
+{
+	struct share *share = &both.shares[bench_cpu];
+
+	share->sum = 0;
+	for (unsigned part = 0; part < BENCH_PARTS; part++) {
+		meet();
+		bench_clock_start();
+		share->sum += function(bench, part);
+		share->time[part] = bench_clock_stop(&share->undisturbed[part]);
+	}
+}
+
 static void *help(void *unused)
 {
 	(void)unused;
 	stay_on(1);
 	for (;;) {
-		pthread_mutex_lock(&helper.mutex);
-		while (!helper.function)
-			pthread_cond_wait(&helper.posted, &helper.mutex);
-		pthread_mutex_unlock(&helper.mutex);
-		__atomic_store_n(&helper.ready, true, __ATOMIC_RELEASE);
-		spin_until(&helper.go);
-		bench_clock_start();
-		helper.sum = helper.function(helper.bench);
-		helper.time = bench_clock_stop();
-		helper.function = NULL;
-		__atomic_store_n(&helper.done, true, __ATOMIC_RELEASE);
+		work *function;
+
+		pthread_mutex_lock(&both.mutex);
+		while (!both.posted_work)
+			pthread_cond_wait(&both.posted, &both.mutex);
+		function = both.posted_work;
+		both.posted_work = NULL;
+		pthread_mutex_unlock(&both.mutex);
+		do_share(both.bench, function);
+		meet();
 	}
 	return NULL;
 }
@@ -93,25 +116,36 @@ static void start_helper(void)
 	pthread_detach(thread);
 }
 
-uint64_t bench_on_both(struct bench *bench, uint64_t (*function)(struct bench *bench))
+/** Nanoseconds for all parts, from those in which neither was disturbed, if there is any. */
+static uint64_t time_of_parts(void)
 {
-	uint64_t sum, time;
+	const struct share *one = &both.shares[0], *other = &both.shares[1];
+	uint64_t all = 0, good = 0, good_parts = 0;
 
+	for (unsigned part = 0; part < BENCH_PARTS; part++) {
+		uint64_t time =
+			one->time[part] > other->time[part] ? one->time[part] : other->time[part];
+
+		all += time;
+		if (one->undisturbed[part] && other->undisturbed[part]) {
+			good += time;
+			good_parts++;
+		}
+	}
+	return good_parts ? good * BENCH_PARTS / good_parts : all;
+}
+
+uint64_t bench_on_both(struct bench *bench,
+		       uint64_t (*function)(struct bench *bench, unsigned part))
+{
 	start_helper();
-	pthread_mutex_lock(&helper.mutex);
-	helper.ready = false;
-	helper.go = false;
-	helper.done = false;
-	helper.bench = bench;
-	helper.function = function;
-	pthread_cond_signal(&helper.posted);
-	pthread_mutex_unlock(&helper.mutex);
-	spin_until(&helper.ready);
-	__atomic_store_n(&helper.go, true, __ATOMIC_RELEASE);
-	bench_clock_start();
-	sum = function(bench);
-	time = bench_clock_stop();
-	spin_until(&helper.done);
-	bench->both_time = time > helper.time ? time : helper.time;
-	return sum + helper.sum;
+	pthread_mutex_lock(&both.mutex);
+	both.bench = bench;
+	both.posted_work = function;
+	pthread_cond_signal(&both.posted);
+	pthread_mutex_unlock(&both.mutex);
+	do_share(bench, function);
+	meet();
+	bench->both_time = time_of_parts();
+	return both.shares[0].sum + both.shares[1].sum;
 }

@@ -25,36 +25,39 @@ static void two_spaces(struct bench *bench)
 	lazy(&bench->other);
 }
 
-static uint64_t fault_half(struct bench *bench, struct bench_space *space)
+static uint64_t fault_half(struct bench *bench, struct bench_space *space, unsigned part)
 {
+	const uint64_t count = HALF / BENCH_PARTS;
 	uint64_t first = bench_cpu * HALF;
 
-	for (uint64_t i = 0; i < HALF; i++) {
+	for (uint64_t i = part * count; i < (part + 1) * count; i++) {
 		if (addrspace_handle_fault(&space->as, (first + bench->order[i]) * PAGE,
 					   ADDRSPACE_READ, NULL) != ADDRSPACE_FAULT_RESOLVED)
 			__builtin_trap();
 	}
-	return HALF;
+	return count;
 }
 
-static uint64_t half_of_one(struct bench *bench)
+static uint64_t half_of_one(struct bench *bench, unsigned part)
 {
-	return fault_half(bench, &bench->space);
+	return fault_half(bench, &bench->space, part);
 }
 
-static uint64_t half_of_its_own(struct bench *bench)
+static uint64_t half_of_its_own(struct bench *bench, unsigned part)
 {
-	return fault_half(bench, bench_cpu ? &bench->other : &bench->space);
+	return fault_half(bench, bench_cpu ? &bench->other : &bench->space, part);
 }
 
 static uint64_t apart_in_one(struct bench *bench)
 {
-	return bench_on_both(bench, half_of_one);
+	bench_require(bench_on_both(bench, half_of_one) == PAGES);
+	return PAGES;
 }
 
 static uint64_t apart_in_two(struct bench *bench)
 {
-	return bench_on_both(bench, half_of_its_own);
+	bench_require(bench_on_both(bench, half_of_its_own) == PAGES);
+	return PAGES;
 }
 
 static void clear(struct bench *bench)
@@ -76,11 +79,12 @@ static void all_pages(struct bench *bench)
 	lazy(&bench->space);
 }
 
-static uint64_t fault_all(struct bench *bench)
+static uint64_t fault_part(struct bench *bench, unsigned part)
 {
+	const uint64_t count = PAGES / BENCH_PARTS;
 	uint64_t resolved = 0;
 
-	for (uint64_t i = 0; i < PAGES; i++) {
+	for (uint64_t i = part * count; i < (part + 1) * count; i++) {
 		int outcome = addrspace_handle_fault(&bench->space.as, bench->order[i] * PAGE,
 						     ADDRSPACE_READ, NULL);
 
@@ -94,7 +98,7 @@ static uint64_t fault_all(struct bench *bench)
 
 static uint64_t same_pages(struct bench *bench)
 {
-	uint64_t resolved = bench_on_both(bench, fault_all);
+	uint64_t resolved = bench_on_both(bench, fault_part);
 
 	bench_require(resolved == PAGES);
 	return PAGES;
@@ -102,8 +106,10 @@ static uint64_t same_pages(struct bench *bench)
 
 static uint64_t alone(struct bench *bench)
 {
-	uint64_t resolved = fault_all(bench);
+	uint64_t resolved = 0;
 
+	for (unsigned part = 0; part < BENCH_PARTS; part++)
+		resolved += fault_part(bench, part);
 	bench_require(resolved == PAGES);
 	return PAGES;
 }
@@ -113,18 +119,19 @@ static void order(struct bench *bench)
 	bench_shuffle(bench, PAGES);
 }
 
-static uint64_t floor_all(struct bench *bench)
+static uint64_t floor_part(struct bench *bench, unsigned part)
 {
+	const uint64_t count = PAGES / BENCH_PARTS;
 	uint64_t done = 0;
 
-	for (uint64_t i = 0; i < PAGES; i++)
+	for (uint64_t i = part * count; i < (part + 1) * count; i++)
 		done += bench->format->floors->fault_locked(bench, bench->order[i] * PAGE);
 	return done;
 }
 
 static uint64_t floor_same_pages(struct bench *bench)
 {
-	uint64_t done = bench_on_both(bench, floor_all);
+	uint64_t done = bench_on_both(bench, floor_part);
 
 	bench_require(done == PAGES);
 	return PAGES;
