@@ -134,9 +134,9 @@ uint64_t addrspace_stage2_translate_va(uint64_t va);
  * multiples of the page size.
  *
  * cpu_features are the space's. DC CIVAC by line unless they have FWB, which makes every access of
- * the guest cacheable. Leave FWB out for memory that is mapped ADDRSPACE_NON_CACHEABLE, and in the hook,
- * which does not know the type, if the space has such memory. IC IVAU by line, or IC IALLUIS, unless
- * CTR_EL0.DIC. With the barriers.
+ * the guest cacheable. Leave FWB out for memory that is mapped with another type than write-back, and
+ * in the hook, which does not know the type, if the space has such memory. IC IVAU by line, or
+ * IC IALLUIS, unless CTR_EL0.DIC. With the barriers.
  */
 void addrspace_stage2_prepare_frame(const void *address, uint64_t size, uint32_t cpu_features);
 

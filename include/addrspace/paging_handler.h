@@ -96,9 +96,9 @@ struct paging_handler {
 	 * Makes the contents of guest memory visible to an observer that misses this CPU's caches, after
 	 * the frame was filled and before the store that publishes it: on Arm, clean to the point of
 	 * coherency without FWB, invalidate the instruction cache without DIC (Arm ARM D7.5, B2.7.4).
-	 * It is not told the memory type: where a space has ADDRSPACE_NON_CACHEABLE memory from this
-	 * handler, it cleans with FWB too. size is in bytes. Optional. Locked shared (a fault) or
-	 * exclusive.
+	 * It is not told the memory type: where a space has memory from this handler that is not
+	 * ADDRSPACE_WRITE_BACK, it cleans with FWB too. size is in bytes. Optional. Locked shared (a
+	 * fault) or exclusive.
 	 */
 	void (*prepare_frame)(void *ctx, uint64_t hpa, uint64_t size);
 	/**

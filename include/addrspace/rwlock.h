@@ -12,7 +12,7 @@
  *
  * Readers, which is what faults are, write only to a cache line of their own CPU: they do not slow
  * one another down. Writers come in order. A writer that has its turn holds newcomers off, so that
- * readers cannot starve it; the readers that it held off go before the next writer.
+ * readers cannot starve it; those that wait when it unlocks go before the next writer.
  *
  * All calls spin, none sleeps. Preemption is off from lock to unlock, or the CPU's number would not be
  * the same. It is not recursive, in no combination, so an interrupt handler may take it only if it is

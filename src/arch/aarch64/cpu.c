@@ -215,8 +215,9 @@ void addrspace_stage2_prepare_frame(const void *address, uint64_t size, uint32_t
 	/* FWB implies IDC: instruction fetches need no cleaning either. */
 	if (!(cpu_features & ADDRSPACE_CPU_FWB))
 		clean_data(start, size, data_line_size(ctr));
-	/* Contents before the invalidation of instructions, and before the entry that leads here. */
-	instruction("dsb ish");
+	/* Contents before the invalidation of instructions, and before the entry that leads here; for
+	 * accesses that miss the caches too, which are outer shareable. */
+	instruction("dsb sy");
 	switch (instruction_work(ctr, size)) {
 	case INSTRUCTION_COHERENT:
 		return;
