@@ -28,6 +28,12 @@ static inline bool entry_exchange(uint64_t *slot, uint64_t *expected, uint64_t d
 					   __ATOMIC_ACQUIRE);
 }
 
+/** Sets bits in a live entry, in which hardware or another CPU may be setting others. */
+static inline void entry_or(uint64_t *slot, uint64_t bits)
+{
+	__atomic_fetch_or(slot, bits, __ATOMIC_ACQ_REL);
+}
+
 /** Entries of a table that is not linked yet: count of them, each step above the last. */
 static inline void entry_fill(uint64_t *slot, uint64_t entry, uint64_t step, size_t count)
 {

@@ -157,7 +157,7 @@ ALWAYS_INLINE void free_entry(struct addrspace *as, uint64_t entry, unsigned lev
 static void mark_owned(uint64_t *parent)
 {
 	if (parent && !(entry_read(parent) & ENTRY_FORMAT.owned))
-		__atomic_fetch_or(parent, ENTRY_FORMAT.owned, __ATOMIC_ACQ_REL);
+		entry_or(parent, ENTRY_FORMAT.owned);
 }
 
 ALWAYS_INLINE uint64_t *walk_parent_slot(const struct walk *walk)
