@@ -71,6 +71,7 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 	if (as->levels < config->cpu.min_levels ||
 	    (config->cpu.max_levels && as->levels > config->cpu.max_levels))
 		return ADDRSPACE_ENOTSUP;
+	as->after_faults = as->absent_cached || as->handler->sync_table;
 	as->direct_map_offset = as->handler->direct_map_offset;
 	as->walker = as->format->walkers[as->handler->physical_to_virtual ? 0 : as->levels];
 	as->gpa_limit = UINT64_C(1) << as->gpa_bits;

@@ -40,10 +40,14 @@ static RARELY int fault_again(struct addrspace *as, uint64_t gpa, unsigned acces
 	return result;
 }
 
-/** What few want, or need: this CPU's caches cleaned, and a copy of the region. */
+/** What few want, or need: the entries and this CPU's caches cleaned, and a copy of the region. */
 static NEVER_INLINE void after_fault(struct addrspace *as, uint64_t gpa, int result, unsigned level,
 				     struct addrspace_region *region)
 {
+	/* All on the way: who published an entry that we found there may not have come to this yet. */
+	if (as->handler->sync_table &&
+	    (result == ADDRSPACE_FAULT_RESOLVED || result == ADDRSPACE_FAULT_ALREADY_RESOLVED))
+		as->format->sync_path(as, gpa);
 	if (as->absent_cached && result == ADDRSPACE_FAULT_RESOLVED)
 		invalidate_here(as, gpa, level > 0);
 	if (as->absent_cached && result == ADDRSPACE_FAULT_ALREADY_RESOLVED)
@@ -74,7 +78,7 @@ int addrspace_handle_fault(struct addrspace *as, uint64_t gpa, unsigned access,
 	result = as->walker->fault(as, page, access, &level);
 	if (UNLIKELY(result < 0 || result == PAGE_TABLE_LOST))
 		result = fault_again(as, page, access, result, &level);
-	if (UNLIKELY(region || as->absent_cached))
+	if (UNLIKELY(region || as->after_faults))
 		after_fault(as, page, result, level, region);
 	unlock_shared(as);
 	return result;

@@ -138,6 +138,8 @@ struct addrspace_format {
 	/** With the direct map the walker at the number of levels, without it the one at 0. */
 	const struct addrspace_walker *walkers[PAGE_TABLE_MAX_LEVELS + 1];
 
+	/** Cleans the entries on the way to gpa, for walkers that do not snoop. */
+	void (*sync_path)(const struct addrspace *as, uint64_t gpa);
 	/** True if a leaf allows the access. */
 	bool (*allows)(const struct addrspace *as, uint64_t gpa, unsigned access);
 	/** The one leaf at gpa, also one without permissions; false if there is none. */

@@ -108,6 +108,21 @@ static RARELY bool walk_allows(const struct addrspace *as, uint64_t gpa, unsigne
 	return leaf_allows(walk_any(as, gpa, &position), access);
 }
 
+static RARELY void walk_sync_path(const struct addrspace *as, uint64_t gpa)
+{
+	uint64_t *table = frame_pointer(as, as->root_hpa);
+
+	for (unsigned level = root_level(as);; level--) {
+		uint64_t *slot = &table[slot_index(as, gpa, level)];
+		uint64_t entry = entry_read(slot);
+
+		as->handler->sync_table(as->handler_ctx, slot, sizeof(entry));
+		if (level == 0 || !is_live_table(entry))
+			return;
+		table = entry_table(as, entry);
+	}
+}
+
 /** Puts a new private table above *entry, which becomes the entry that names it. */
 static int install_table(struct addrspace *as, unsigned level, uint64_t gpa, uint64_t *entry)
 {
@@ -197,8 +212,6 @@ ALWAYS_INLINE int walk_install(struct addrspace *as, const struct page_table_pos
 		install_undo(as, region, gpa, entry, position->level);
 		return PAGE_TABLE_LOST;
 	}
-	if (UNLIKELY(as->handler->sync_table))
-		as->handler->sync_table(as->handler_ctx, position->slot, sizeof(entry));
 	cpu_publish_entries();
 	return ADDRSPACE_FAULT_RESOLVED;
 }

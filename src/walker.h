@@ -26,6 +26,7 @@
 	.protect = walk_protect,                \
 	.finish_cuts = walk_finish_cuts,        \
 	.release = walk_release,                \
+	.sync_path = walk_sync_path,            \
 	.allows = walk_allows,                  \
 	.leaf = walk_leaf,                      \
 	.next_run = walk_next_run,              \

@@ -108,6 +108,7 @@ struct addrspace {
 	uint8_t root_order;
 	uint8_t leaf_levels;   /* bit n: leaves at level n are allowed */
 	uint8_t absent_cached; /* this CPU may keep not-present entries */
+	uint8_t after_faults;  /* a resolved fault is not done with yet: that, or sync_table */
 };
 
 /**

@@ -78,7 +78,8 @@ struct paging_handler {
 			 struct addrspace_frame *frame);
 	/**
 	 * Takes back a run, or any naturally aligned piece of a run that was allocated whole; request
-	 * describes the piece. No CPU can reach it any more. A guest frame may hold the guest's secrets.
+	 * describes the piece. No CPU can reach it any more. A guest frame may hold the guest's secrets; or
+	 * none has seen it: of two faults on one page at once, one gives its frame back (locked shared).
 	 * Locked as allocate.
 	 */
 	void (*free)(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa);
@@ -104,7 +105,9 @@ struct paging_handler {
 	/**
 	 * Cleans stores to tables for a walker that does not snoop (an IOMMU that shares the table):
 	 * size bytes of host-virtual memory at entries, before a table is linked and after live entries
-	 * changed. Optional. Locked shared (a fault), exclusive, or not at all (init).
+	 * changed. By the time that a fault is answered with a page that is there, all entries on the way
+	 * to it have been cleaned, whichever CPU stored them. Optional. Locked shared (a fault), exclusive,
+	 * or not at all (init).
 	 */
 	void (*sync_table)(void *ctx, const void *entries, size_t size);
 	/**

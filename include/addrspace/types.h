@@ -155,7 +155,8 @@ enum addrspace_fault {
 	 * the embedder or ours. */
 	ADDRSPACE_FAULT_CONFIGURATION = 4,
 	/** The handler had no frame, or its quota refused: free memory and retry, or stop the
-	 * guest. */
+	 * guest. If only little was missing, retry in any case: another CPU's fault may have held, for
+	 * a moment, what it then gave back. */
 	ADDRSPACE_FAULT_OUT_OF_MEMORY = 5,
 };
 

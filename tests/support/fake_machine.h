@@ -149,6 +149,9 @@ struct fake_machine {
 	uint64_t reach_stamp; /**< Its stamp. */
 };
 
+/** A machine as it was. */
+struct fake_checkpoint;
+
 /** Sets up an arena of arena_size bytes (0: the default) at FAKE_ARENA_BASE, every hook present,
  * direct map by offset, coherent. No CPU is attached. */
 void fake_machine_init(struct fake_machine *machine, uint64_t arena_size);
@@ -165,6 +168,15 @@ void fake_machine_use_callback(struct fake_machine *machine);
 /** Gives the machine memory behind the caches: prepare_frame and sync_table then matter, and
  * require_prepare is switched on. */
 void fake_machine_set_non_coherent(struct fake_machine *machine);
+
+/** Takes down the whole machine: frames and their bytes, TLBs, locks, counters, switches. */
+struct fake_checkpoint *fake_machine_save(const struct fake_machine *machine);
+/** Makes the machine what it was. Any number of times; no other machine. */
+void fake_machine_restore(struct fake_machine *machine, const struct fake_checkpoint *checkpoint);
+void fake_checkpoint_destroy(struct fake_checkpoint *checkpoint);
+/** A number that differs where the machine does, in what a guest or the library can see of it (but
+ * for one case in 2^64). */
+uint64_t fake_machine_digest(const struct fake_machine *machine);
 
 /** Reports a broken rule: fails the test, or counts it in capture mode. */
 void fake_fail(struct fake_machine *machine, const char *format, ...)

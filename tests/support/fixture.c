@@ -39,9 +39,10 @@ void fixture_config(const struct layout *layout, struct fake_machine *machine,
 	};
 }
 
-static void set_up_machine(struct fake_machine *machine, const struct layout *layout)
+static void set_up_machine(struct fake_machine *machine, const struct layout *layout,
+			   uint64_t arena_size)
 {
-	fake_machine_init(machine, 0);
+	fake_machine_init(machine, arena_size);
 	if (layout->by_callback)
 		fake_machine_use_callback(machine);
 	if (layout->non_coherent) {
@@ -59,7 +60,7 @@ static void set_rwx(const struct layout *layout)
 	fixture_rwx.permissions = layout_can_permit(layout, all) ? all : all - ADDRSPACE_EXECUTE;
 }
 
-int fixture_setup(void **state)
+int fixture_setup_with(void **state, uint64_t arena_size)
 {
 	const struct layout *layout = *state;
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
@@ -70,7 +71,7 @@ int fixture_setup(void **state)
 		return -1;
 	fixture->layout = layout;
 	set_rwx(layout);
-	set_up_machine(&fixture->machine, layout);
+	set_up_machine(&fixture->machine, layout, arena_size);
 	fixture_config(layout, &fixture->machine, &config);
 	error = addrspace_init(&fixture->as, &config);
 	if (error) {
@@ -83,6 +84,11 @@ int fixture_setup(void **state)
 	*state = fixture;
 	fake_machine_attach(&fixture->machine, &fixture->as, layout);
 	return 0;
+}
+
+int fixture_setup(void **state)
+{
+	return fixture_setup_with(state, 0);
 }
 
 void fixture_check(struct fixture *fixture)

@@ -70,6 +70,8 @@ struct fixture {
 
 /** cmocka setup: *state is the layout before, the fixture after. */
 int fixture_setup(void **state);
+/** The same with so many bytes of memory. */
+int fixture_setup_with(void **state, uint64_t arena_size);
 /** cmocka teardown: checks tables, TLBs, charges and addrspace_verify(), destroys the space, and
  * checks that every frame came back. */
 int fixture_teardown(void **state);
