@@ -30,7 +30,9 @@ static inline bool enter(struct addrspace_rwlock *lock, struct addrspace_rwlock_
 static inline void leave(struct addrspace_rwlock_cpu *cpu)
 {
 	/* Only this CPU writes the word. */
-	__atomic_store_n(&cpu->readers, cpu->readers - 1, __ATOMIC_RELEASE);
+	uint32_t readers = __atomic_load_n(&cpu->readers, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&cpu->readers, readers - 1, __ATOMIC_RELEASE);
 }
 
 /** No writer has its next turn before those that are counted as waiting are in. */
@@ -77,7 +79,9 @@ void addrspace_rwlock_lock_exclusive(struct addrspace_rwlock *lock)
 
 void addrspace_rwlock_unlock_exclusive(struct addrspace_rwlock *lock)
 {
-	__atomic_store_n(&lock->writing, 0, __ATOMIC_RELEASE);
 	/* Only the one whose turn it is writes the word. */
-	__atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
+	uint32_t turn = __atomic_load_n(&lock->serving, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&lock->writing, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&lock->serving, turn + 1, __ATOMIC_RELEASE);
 }
