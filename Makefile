@@ -382,7 +382,7 @@ headers-check:
 	$(need) host c++ clang
 	$(Q)$(SCRIPTS)/headers include/addrspace/*.h
 
-## example         the embedding example of README.md, compiled against the host's archive and run
+## example         the examples of README.md, compiled against the host's archive and run
 example: need-compiler
 	+$(Q)$(MAKE) --no-print-directory all ARCH=$(HOST) CROSS_COMPILE=
 	$(Q)$(SCRIPTS)/example README.md $(BUILD)/$(HOST)/libaddrspace.a $(BUILD)/example $(CC)
