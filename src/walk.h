@@ -130,15 +130,13 @@ ALWAYS_INLINE void walk_next(struct walk *walk)
 ALWAYS_INLINE void walk_skip_empty(struct walk *walk)
 {
 	const uint64_t *table = walk->tables[walk->level];
-	size_t at = slot_index(walk->as, walk->gpa, walk->level);
-	size_t last = slot_index(walk->as, walk->table_end - 1, walk->level);
+	size_t at = slot_index(walk->as, walk->gpa, walk->level) + 1;
+	size_t behind = slot_index(walk->as, walk->table_end - 1, walk->level) + 1;
+	size_t empty = entry_count_empty(&table[at], behind - at);
 	uint64_t start = walk->gpa & ~(level_size(walk->level) - 1);
-	size_t skipped = 1;
 
-	while (at + skipped <= last && !entry_read(&table[at + skipped]))
-		skipped++;
-	walk->gpa =
-		at + skipped > last ? walk->table_end : start + skipped * level_size(walk->level);
+	walk->gpa = at + empty == behind ? walk->table_end
+					 : start + (empty + 1) * level_size(walk->level);
 }
 
 /** Remembers a slot of the current table that changed, for walk_sync(). Slots come in ascending

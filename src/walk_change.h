@@ -81,7 +81,10 @@ static int walk_change_prepare(struct addrspace *as, struct page_table_change *c
 
 	if (cuts_slot(change->gpa, PAGE_TABLE_MAX_LEAF) && find_cut(as, change->gpa, &position))
 		start_level = position.level;
-	if (cuts_slot(change->end, PAGE_TABLE_MAX_LEAF) && find_cut(as, change->end, &position))
+	if (start_level && (change->gpa ^ change->end) < level_size(start_level))
+		end_level = start_level;
+	else if (cuts_slot(change->end, PAGE_TABLE_MAX_LEAF) &&
+		 find_cut(as, change->end, &position))
 		end_level = position.level;
 	needed = cut_table_count(change->gpa, start_level, change->end, end_level);
 	while (change->table_count < needed) {
@@ -126,11 +129,12 @@ static uint64_t split_table(struct addrspace *as, struct page_table_change *chan
 	WALK_ASSERT(change->tables_used < change->table_count);
 	hpa = change->tables[change->tables_used++];
 	table = frame_pointer(as, hpa);
-	behind = behind < first ? first : behind;
-	entry_fill(table, child, step, first);
-	entry_fill(table + first, changed_leaf(as, change, child) + first * step, step,
-		   behind - first);
-	entry_fill(table + behind, child + behind * step, step, PAGE_TABLE_ENTRIES - behind);
+	/* Whole, and then what changes again: three loops in a row, each of an unforeseen length, are slower
+	 * for a hole of a few pages. */
+	entry_fill(table, child, step, PAGE_TABLE_ENTRIES);
+	if (first < behind)
+		entry_fill(table + first, changed_leaf(as, change, child) + first * step, step,
+			   behind - first);
 	return ENTRY_FORMAT.table | ENTRY_FORMAT.address_bits(hpa) | (leaf & ENTRY_FORMAT.owned);
 }
 
