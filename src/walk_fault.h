@@ -141,13 +141,22 @@ static int install_table(struct addrspace *as, unsigned level, uint64_t gpa, uin
 	return 0;
 }
 
-/** Frees an entry of a slot at level that was built for the page and not published. */
+/** Frees an entry of a slot at level that was built for the page and not published: a chain, so that it
+ * takes less stack than trees do. */
 static RARELY void install_undo(struct addrspace *as, const struct addrspace_region *region,
 				uint64_t gpa, uint64_t entry, unsigned level)
 {
 	struct walk_owner owner = {.region = *region};
 
-	free_entry(as, entry, level, gpa, &owner);
+	while (ENTRY_FORMAT.is_table(entry, level)) {
+		uint64_t hpa = ENTRY_FORMAT.table_address(entry);
+		const uint64_t *table = frame_pointer(as, hpa);
+
+		level--;
+		entry = entry_read(&table[slot_index(as, gpa, level)]);
+		addrspace_frame_free(as, ADDRSPACE_FRAME_TABLE, 0, hpa);
+	}
+	free_leaf(as, entry, level, gpa, &owner);
 }
 
 /** The tables from the leaf in *entry up to a slot at level, all private; on failure nothing is left
