@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "fault.h"
+
 #include "compiler.h"
 #include "lock.h"
 #include "memory.h"
@@ -57,6 +59,19 @@ static NEVER_INLINE void after_fault(struct addrspace *as, uint64_t gpa, int res
 	memset(region, 0, sizeof(*region));
 	if (result >= 0 && result != ADDRSPACE_FAULT_NOT_BACKED)
 		addrspace_region_set_find(as, gpa, region);
+}
+
+int addrspace_fault_locked(struct addrspace *as, uint64_t page, unsigned access)
+{
+	unsigned level;
+	int result;
+
+	do
+		result = as->walker->fault(as, page, access, &level);
+	while (result == PAGE_TABLE_LOST);
+	if (as->after_faults)
+		after_fault(as, page, result, level, NULL);
+	return result;
 }
 
 int addrspace_handle_fault(struct addrspace *as, uint64_t gpa, unsigned access,

@@ -10,6 +10,8 @@ const char *addrspace_error_name(int error)
 		return "ADDRSPACE_ENOENT";
 	case ADDRSPACE_ENOMEM:
 		return "ADDRSPACE_ENOMEM";
+	case ADDRSPACE_EACCES:
+		return "ADDRSPACE_EACCES";
 	case ADDRSPACE_EFAULT:
 		return "ADDRSPACE_EFAULT";
 	case ADDRSPACE_EEXIST:

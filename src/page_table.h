@@ -142,6 +142,9 @@ struct addrspace_format {
 	void (*sync_path)(const struct addrspace *as, uint64_t gpa);
 	/** True if a leaf allows the access. */
 	bool (*allows)(const struct addrspace *as, uint64_t gpa, unsigned access);
+	/** Of a leaf that is there, also one without permissions: hardware shall say that it was written
+	 * to. Nothing where hardware says no such thing. */
+	void (*mark_dirty)(const struct addrspace *as, uint64_t gpa);
 	/** The one leaf at gpa, also one without permissions; false if there is none. */
 	bool (*leaf)(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf);
 	/** Of what lies below end. */

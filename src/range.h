@@ -33,6 +33,18 @@ static inline int check_host_range(uint64_t hpa, uint64_t size, unsigned host_bi
 	return 0;
 }
 
+/** The same for bytes, which need not be aligned, and may be none. */
+static inline int check_bytes(uint64_t gpa, uint64_t size, uint64_t limit)
+{
+	if (size == 0)
+		return 0;
+	if (size - 1 > UINT64_MAX - gpa)
+		return ADDRSPACE_EINVAL;
+	if (gpa >= limit || size > limit - gpa)
+		return ADDRSPACE_ERANGE;
+	return 0;
+}
+
 static inline uint64_t region_end(const struct addrspace_region *region)
 {
 	return region->gpa + region->size;

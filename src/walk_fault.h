@@ -123,6 +123,20 @@ static RARELY void walk_sync_path(const struct addrspace *as, uint64_t gpa)
 	}
 }
 
+/** Hardware may be setting bits of its own in the entry; nobody takes it away under the lock. */
+static RARELY void walk_mark_dirty(const struct addrspace *as, uint64_t gpa)
+{
+	struct page_table_position position;
+	uint64_t entry = walk_any(as, gpa, &position);
+
+	if (!(as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD))
+		return;
+	while (!entry_exchange(position.slot, &entry, ENTRY_FORMAT.with_dirty(entry)))
+		;
+	if (as->handler->sync_table)
+		as->handler->sync_table(as->handler_ctx, position.slot, sizeof(entry));
+}
+
 /** Puts a new private table above *entry, which becomes the entry that names it. */
 static int install_table(struct addrspace *as, unsigned level, uint64_t gpa, uint64_t *entry)
 {

@@ -44,7 +44,8 @@ static RARELY bool walk_leaf(const struct addrspace *as, uint64_t gpa, struct ad
 	struct page_table_position position;
 	uint64_t entry = walk_any(as, gpa, &position);
 
-	if (!entry)
+	if (!entry ||
+	    (!(entry & ENTRY_FORMAT.present) && entry & (ENTRY_FORMAT.dead | ENTRY_FORMAT.pending)))
 		return false;
 	*leaf = leaf_run(as, entry, position.level, gpa);
 	return true;

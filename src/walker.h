@@ -28,6 +28,7 @@
 	.release = walk_release,                \
 	.sync_path = walk_sync_path,            \
 	.allows = walk_allows,                  \
+	.mark_dirty = walk_mark_dirty,          \
 	.leaf = walk_leaf,                      \
 	.next_run = walk_next_run,              \
 	.count = walk_count,                    \

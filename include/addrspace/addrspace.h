@@ -106,9 +106,10 @@ struct addrspace {
 	uint8_t gpa_bits;
 	uint8_t host_bits;
 	uint8_t root_order;
-	uint8_t leaf_levels;   /* bit n: leaves at level n are allowed */
-	uint8_t absent_cached; /* this CPU may keep not-present entries */
-	uint8_t after_faults;  /* a resolved fault is not done with yet: that, or sync_table */
+	uint8_t leaf_levels;     /* bit n: leaves at level n are allowed */
+	uint8_t absent_cached;   /* this CPU may keep not-present entries */
+	uint8_t after_faults;    /* a resolved fault is not done with yet: that, or sync_table */
+	uint8_t device_unmarked; /* leaves do not tell devices from memory */
 };
 
 /**

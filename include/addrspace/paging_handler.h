@@ -85,8 +85,11 @@ struct paging_handler {
 	void (*free)(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa);
 	/**
 	 * Where the CPU reads and writes a frame that allocate gave out; hpa is page-aligned. Pure.
-	 * Optional: NULL says that the virtual address is hpa + direct_map_offset (faster: no indirect
-	 * call while walking). Locked in any way, or not at all.
+	 * Frames of one run lie side by side. Optional: NULL says that the virtual address is hpa +
+	 * direct_map_offset (faster: no indirect call while walking). Locked in any way, or not at all.
+	 *
+	 * For the calls of access.h also where a page of a linear region's memory is, one page a call, or
+	 * NULL: out of reach, and the access ends there. With the direct map all such memory must be in it.
 	 */
 	void *(*physical_to_virtual)(void *ctx, uint64_t hpa);
 	/** With physical_to_virtual NULL: virtual = hpa + direct_map_offset, modulo 2^64. */
@@ -98,8 +101,9 @@ struct paging_handler {
 	 * the frame was filled and before the store that publishes it: on Arm, clean to the point of
 	 * coherency without FWB, invalidate the instruction cache without DIC (Arm ARM D7.5, B2.7.4).
 	 * It is not told the memory type: where a space has memory from this handler that is not
-	 * ADDRSPACE_WRITE_BACK, it cleans with FWB too. size is in bytes. Optional. Locked shared (a
-	 * fault) or exclusive.
+	 * ADDRSPACE_WRITE_BACK, it cleans with FWB too. size is in bytes, whole pages. Optional. Locked
+	 * shared (a fault) or exclusive. With ADDRSPACE_ACCESS_PREPARE also after memory was written that
+	 * the guest has; locked shared.
 	 */
 	void (*prepare_frame)(void *ctx, uint64_t hpa, uint64_t size);
 	/**

@@ -22,8 +22,9 @@ enum addrspace_error {
 	ADDRSPACE_OK = 0,
 	ADDRSPACE_ENOENT = -2,  /**< No region, or no frame, where one is needed. */
 	ADDRSPACE_ENOMEM = -12, /**< The handler's allocate answered that there is no frame. */
+	ADDRSPACE_EACCES = -13, /**< The region does not permit this access. */
 	ADDRSPACE_EFAULT = -14, /**< The handler handed out a frame misaligned or too wide for the
-				   host, or verify found a defect. */
+				   host, or has no virtual address for one; or verify found a defect. */
 	ADDRSPACE_EEXIST = -17, /**< A region stands in the range already. */
 	ADDRSPACE_EINVAL = -22, /**< An argument is malformed: misaligned, empty, wrapping, an
 				   unknown flag, a null pointer. */

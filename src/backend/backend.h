@@ -34,4 +34,10 @@ static inline bool backend_faults_in(const struct addrspace_region *region)
 	return region->backend.kind == ADDRSPACE_ALLOC && !region->backend.u.alloc.populate;
 }
 
+/** Whether leaves say where its bytes are. */
+static inline bool backend_is_memory(const struct addrspace_region *region)
+{
+	return region->backend.kind == ADDRSPACE_LINEAR || region->backend.kind == ADDRSPACE_ALLOC;
+}
+
 #endif

@@ -995,6 +995,7 @@ static void every_error_has_its_name(void **state)
 	assert_string_equal(addrspace_error_name(0), "ADDRSPACE_OK");
 	assert_string_equal(addrspace_error_name(ADDRSPACE_ENOENT), "ADDRSPACE_ENOENT");
 	assert_string_equal(addrspace_error_name(ADDRSPACE_ENOMEM), "ADDRSPACE_ENOMEM");
+	assert_string_equal(addrspace_error_name(ADDRSPACE_EACCES), "ADDRSPACE_EACCES");
 	assert_string_equal(addrspace_error_name(ADDRSPACE_EFAULT), "ADDRSPACE_EFAULT");
 	assert_string_equal(addrspace_error_name(ADDRSPACE_EEXIST), "ADDRSPACE_EEXIST");
 	assert_string_equal(addrspace_error_name(ADDRSPACE_EINVAL), "ADDRSPACE_EINVAL");

@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "cut_tables.h"
 #include "range.h"
+#include "subword.h"
 
 #define PAGE  ADDRSPACE_PAGE_SIZE
 #define LIMIT (UINT64_C(1) << 48)
@@ -135,6 +137,7 @@ static void names_of_errors_and_outcomes_are_distinct(void **state)
 	static const int errors[] = {0,
 				     ADDRSPACE_ENOENT,
 				     ADDRSPACE_ENOMEM,
+				     ADDRSPACE_EACCES,
 				     ADDRSPACE_EFAULT,
 				     ADDRSPACE_EEXIST,
 				     ADDRSPACE_EINVAL,
@@ -160,6 +163,49 @@ static void names_of_errors_and_outcomes_are_distinct(void **state)
 	}
 }
 
+static void bytes_are_checked_without_forming_their_end(void **state)
+{
+	(void)state;
+	assert_int_equal(check_bytes(LIMIT - 1, 1, LIMIT), 0);
+	assert_int_equal(check_bytes(0, LIMIT, LIMIT), 0);
+	assert_int_equal(check_bytes(UINT64_MAX, 0, LIMIT), 0);
+	assert_int_equal(check_bytes(LIMIT - 1, 2, LIMIT), ADDRSPACE_ERANGE);
+	assert_int_equal(check_bytes(LIMIT, 1, LIMIT), ADDRSPACE_ERANGE);
+	assert_int_equal(check_bytes(0, LIMIT + 1, LIMIT), ADDRSPACE_ERANGE);
+	assert_int_equal(check_bytes(UINT64_MAX, 1, LIMIT), ADDRSPACE_ERANGE);
+	assert_int_equal(check_bytes(0, UINT64_MAX, LIMIT), ADDRSPACE_ERANGE);
+	assert_int_equal(check_bytes(1, UINT64_MAX, LIMIT), ADDRSPACE_ERANGE);
+	assert_int_equal(check_bytes(2, UINT64_MAX, LIMIT), ADDRSPACE_EINVAL);
+	assert_int_equal(check_bytes(UINT64_MAX, 2, LIMIT), ADDRSPACE_EINVAL);
+}
+
+/** What CPUs get whose compilers have no exchange of 1 or 2 bytes. */
+static void exchange_of_part_of_a_word_leaves_the_rest(void **state)
+{
+	(void)state;
+	for (unsigned size = 1; size <= 2; size++) {
+		for (unsigned at = 0; at < 8; at += size) {
+			const uint64_t before = UINT64_C(0x80f1e2d3c4b5a697);
+			const unsigned shift = 8 * at;
+			const uint64_t mask = (size == 1 ? UINT64_C(0xff) : UINT64_C(0xffff));
+			uint64_t expected = (before >> shift & mask) ^ 1;
+			uint32_t words[2];
+			uint64_t after;
+
+			memcpy(words, &before, sizeof(words));
+			assert_false(subword_exchange((uint8_t *)words + at, size, &expected, 0));
+			assert_memory_equal(words, &before, sizeof(words));
+			assert_int_equal(expected, before >> shift & mask);
+			assert_true(subword_exchange((uint8_t *)words + at, size, &expected,
+						     UINT64_C(0x9182) & mask));
+			assert_int_equal(expected, before >> shift & mask);
+			memcpy(&after, words, sizeof(after));
+			assert_int_equal(after, (before & ~(mask << shift)) |
+							(UINT64_C(0x9182) & mask) << shift);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +216,8 @@ int main(void)
 		cmocka_unit_test(host_range_is_held_against_the_hosts_width),
 		cmocka_unit_test(cut_needs_one_table_for_each_slot_that_a_boundary_lies_in),
 		cmocka_unit_test(names_of_errors_and_outcomes_are_distinct),
+		cmocka_unit_test(bytes_are_checked_without_forming_their_end),
+		cmocka_unit_test(exchange_of_part_of_a_word_leaves_the_rest),
 	};
 
 	return cmocka_run_group_tests_name("sums", tests, NULL, NULL);

@@ -37,6 +37,7 @@ static int gstage_set_geometry(struct addrspace *as, const struct addrspace_conf
 	as->levels = (uint8_t)levels;
 	as->root_order = ROOT_ORDER;
 	as->absent_cached = !(config->cpu.features & ADDRSPACE_CPU_SVVPTC);
+	as->device_unmarked = !(config->cpu.features & ADDRSPACE_CPU_SVPBMT);
 	return 0;
 }
 
