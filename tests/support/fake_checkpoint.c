@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "digest_map.h"
 #include "fake_frames.h"
 #include "fake_machine.h"
 
-#define WORDS (FAKE_PAGE_SIZE / sizeof(uint64_t))
+#define CHUNK UINT64_C(512) /* bytes */
 
 struct fake_checkpoint {
 	struct fake_machine machine;
@@ -129,27 +130,22 @@ void fake_checkpoint_destroy(struct fake_checkpoint *checkpoint)
 
 /* ---- Digests ---- */
 
-static uint64_t mix(uint64_t digest, uint64_t value)
-{
-	digest = (digest ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-	return digest ^ digest >> 32;
-}
-
 /** Most of it repeats: zeroes, or poison. */
 static uint64_t mix_bytes(uint64_t digest, const uint8_t *bytes)
 {
 	uint64_t last = 0;
+	uint64_t word;
 
-	for (size_t i = 0; i < WORDS; i++) {
-		uint64_t word;
-
-		memcpy(&word, bytes + i * sizeof(word), sizeof(word));
-		if (word == last)
-			continue;
-		digest = mix(mix(digest, i), word);
+	for (size_t at = 0; at < FAKE_PAGE_SIZE; at += sizeof(word)) {
+		memcpy(&word, bytes + at, sizeof(word));
+		if (word != last)
+			digest = digest_mix(digest_mix(digest, at), word);
 		last = word;
+		if (at % CHUNK == 0 &&
+		    !memcmp(bytes + at, bytes + at + sizeof(word), CHUNK - sizeof(word)))
+			at += CHUNK - sizeof(word);
 	}
-	return mix(digest, last);
+	return digest;
 }
 
 static uint64_t mix_frames(uint64_t digest, const struct fake_machine *machine)
@@ -159,8 +155,8 @@ static uint64_t mix_frames(uint64_t digest, const struct fake_machine *machine)
 
 		if (frame->state == FAKE_FREE)
 			continue;
-		digest = mix(mix(digest, i), frame->state);
-		digest = mix(mix(digest, frame->gpa), frame->prepared);
+		digest = digest_mix(digest_mix(digest, i), frame->state);
+		digest = digest_mix(digest_mix(digest, frame->gpa), frame->prepared);
 		digest = mix_bytes(digest, frame_bytes(machine, i, false));
 		if (machine->memory)
 			digest = mix_bytes(digest, frame_bytes(machine, i, true));
@@ -175,21 +171,24 @@ static uint64_t mix_cpu(uint64_t digest, const struct fake_cpu *cpu)
 
 	for (uint32_t i = 0; i < cpu->tlb_count; i++) {
 		const struct fake_tlb_entry *entry = &cpu->tlb[i];
-		uint64_t one = mix(mix(mix(1, entry->kind), entry->level), entry->gpa);
+		uint64_t one = digest_mix(digest_mix(digest_mix(1, entry->kind), entry->level),
+					  entry->gpa);
 
-		one = mix(mix(mix(one, entry->hpa), entry->permissions), entry->memory_type);
-		sum += mix(one, entry->dirty);
+		one = digest_mix(digest_mix(digest_mix(one, entry->hpa), entry->permissions),
+				 entry->memory_type);
+		sum += digest_mix(one, entry->dirty);
 	}
-	return mix(mix(mix(digest, sum), cpu->spinning), cpu->flush_pending);
+	return digest_mix(digest_mix(digest_mix(digest, sum), cpu->spinning), cpu->flush_pending);
 }
 
-uint64_t fake_machine_digest(const struct fake_machine *machine)
+uint64_t fake_machine_digest(const struct fake_machine *machine, uint64_t *frames)
 {
 	uint64_t digest = mix_frames(1, machine);
 
+	*frames = digest;
 	for (unsigned i = 0; i < FAKE_CPUS; i++)
-		digest = mix(mix_cpu(digest, &machine->cpus[i]), machine->held[i]);
+		digest = digest_mix(mix_cpu(digest, &machine->cpus[i]), machine->held[i]);
 	for (unsigned i = 0; i < FAKE_KINDS; i++)
-		digest = mix(digest, machine->charged[i]);
-	return mix(digest, machine->fail_at);
+		digest = digest_mix(digest, machine->charged[i]);
+	return digest_mix(digest, machine->fail_at);
 }

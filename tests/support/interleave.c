@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "coroutine.h"
+#include "digest_map.h"
 #include "page_table.h"
 
 #define NOBODY      FAKE_CPUS
@@ -23,6 +24,7 @@ struct cpu {
 	struct coroutine coroutine;
 	enum interleave_step pending; /* paused before this */
 	uint64_t log;                 /* digest of what it did and what that brought */
+	const uint64_t *published;    /* the last slot that it stored to by an exchange */
 	uint64_t *late_slot;          /* planted: bits still to be set */
 	uint64_t late_bits;
 };
@@ -33,11 +35,8 @@ struct node {
 	uint8_t choices;  /* CPUs not tried yet */
 	uint8_t chosen;
 	uint8_t step; /* what that CPU was about to do */
-};
-
-struct visit {
-	uint64_t digest; /* 0: none */
-	double schedules;
+	uint8_t last; /* CPU that led here */
+	uint8_t preemptions;
 };
 
 /* One exploration at a time. */
@@ -52,21 +51,14 @@ static struct {
 	uint64_t changes; /* digest of what was done under the exclusive lock, in order */
 	struct node path[INTERLEAVE_STEPS_MOST];
 	unsigned depth;
-	bool in_place; /* the machine is where the path ends */
-	struct visit *visits;
-	size_t visit_capacity;
-	size_t visit_count;
+	bool in_place;                          /* the machine is where the path ends */
+	struct digest_map visits;               /* how many schedules lead on from there */
+	struct digest_map checked;              /* tables */
 	const uint64_t *stored_to[STORED_MOST]; /* by anybody, in any schedule so far */
 	unsigned stored_count;
 	unsigned stored_known; /* when the search began: they make reads steps */
 	char found[2048];
 } it = {.running = NOBODY};
-
-static uint64_t mix(uint64_t digest, uint64_t value)
-{
-	digest = (digest ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-	return digest ^ digest >> 32;
-}
 
 /* ---- Steps ---- */
 
@@ -82,7 +74,7 @@ static void before(enum interleave_step step, uint64_t what)
 
 	if (it.running == NOBODY)
 		return;
-	cpu->log = mix(mix(cpu->log, step), what);
+	cpu->log = digest_mix(digest_mix(cpu->log, step), what);
 	cpu->pending = step;
 	coroutine_pause(&cpu->coroutine);
 }
@@ -93,7 +85,7 @@ static uint64_t after(uint64_t value)
 	struct cpu *cpu = &it.cpus[it.running];
 
 	if (it.running != NOBODY)
-		cpu->log = mix(cpu->log, value);
+		cpu->log = digest_mix(cpu->log, value);
 	return value;
 }
 
@@ -169,6 +161,8 @@ bool switched_entry_exchange(uint64_t *slot, uint64_t *expected, uint64_t desire
 		done = raw_entry_exchange(slot, expected, desired);
 	}
 	after(done ? 1 : *expected);
+	if (it.running != NOBODY && done)
+		it.cpus[it.running].published = slot;
 	if (planted(INTERLEAVE_MARK_LATE))
 		set_late();
 	return done;
@@ -186,6 +180,15 @@ void switched_entry_or(uint64_t *slot, uint64_t bits)
 	raw_entry_or(slot, bits);
 }
 
+/** Whether what a CPU asked for was granted. */
+static bool answered(bool granted, uint64_t value)
+{
+	after(granted ? value : 0);
+	if (!granted && it.running != NOBODY && it.what->at_refusal)
+		it.what->at_refusal(it.what, it.running);
+	return granted;
+}
+
 static bool allocate(void *ctx, const struct addrspace_frame_request *request,
 		     struct addrspace_frame *frame)
 {
@@ -195,14 +198,16 @@ static bool allocate(void *ctx, const struct addrspace_frame_request *request,
 	if (it.running != NOBODY)
 		it.machine->lowest_free = FIRST_FRAME + it.running * FRAMES_EACH;
 	done = it.original.allocate(ctx, request, frame);
-	after(done ? frame->hpa : 0);
-	return done;
+	return answered(done, frame->hpa);
 }
 
 static void free_frames(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa)
 {
 	before(INTERLEAVE_FREE, hpa);
-	it.original.free(ctx, request, hpa);
+	if (!planted(INTERLEAVE_KEEP))
+		it.original.free(ctx, request, hpa);
+	if (planted(INTERLEAVE_FREE_TWICE))
+		it.original.free(ctx, request, hpa);
 }
 
 static void prepare_frame(void *ctx, uint64_t hpa, uint64_t size)
@@ -214,6 +219,9 @@ static void prepare_frame(void *ctx, uint64_t hpa, uint64_t size)
 static void sync_table(void *ctx, const void *entries, size_t size)
 {
 	before(INTERLEAVE_SYNC, (uintptr_t)entries);
+	if (planted(INTERLEAVE_SYNC_OWN) && size == sizeof(uint64_t) &&
+	    entries != it.cpus[it.running].published)
+		return;
 	it.original.sync_table(ctx, entries, size);
 }
 
@@ -248,13 +256,13 @@ static void unlock_exclusive(void *ctx)
 	before(INTERLEAVE_UNLOCK, 0);
 	it.original.unlock_exclusive(ctx);
 	if (it.running != NOBODY)
-		it.changes = mix(it.changes, it.cpus[it.running].log);
+		it.changes = digest_mix(it.changes, it.cpus[it.running].log);
 }
 
 static bool charge(void *ctx, enum addrspace_frame_kind kind, uint64_t frames)
 {
 	before(INTERLEAVE_CHARGE, kind);
-	return after(it.original.charge(ctx, kind, frames));
+	return answered(it.original.charge(ctx, kind, frames), 1);
 }
 
 static void uncharge(void *ctx, enum addrspace_frame_kind kind, uint64_t frames)
@@ -350,6 +358,7 @@ static void go_to_start(void)
 	for (unsigned cpu = 0; cpu < it.what->cpus; cpu++) {
 		fake_cpu_set_spinning(&it.machine->cpus[cpu], true);
 		it.cpus[cpu].log = cpu;
+		it.cpus[cpu].published = NULL;
 		it.cpus[cpu].late_slot = NULL;
 		run_cpu(cpu, start_cpu);
 	}
@@ -377,6 +386,15 @@ static bool can_go_on(unsigned cpu)
 	return lock_is_free(cpu, step);
 }
 
+static bool someone_changes(void)
+{
+	for (unsigned cpu = 0; cpu < FAKE_CPUS; cpu++) {
+		if (it.machine->held[cpu] == FAKE_EXCLUSIVE)
+			return true;
+	}
+	return false;
+}
+
 static bool all_done(void)
 {
 	for (unsigned cpu = 0; cpu < it.what->cpus; cpu++) {
@@ -386,70 +404,51 @@ static bool all_done(void)
 	return true;
 }
 
-static uint8_t choices(void)
+/** CPUs that may take the next step after a path whose last one is this CPU's. */
+static uint8_t choices(unsigned last, unsigned preemptions)
 {
 	uint8_t set = 0;
 
 	for (unsigned cpu = 0; cpu < it.what->cpus; cpu++)
 		set |= (uint8_t)(can_go_on(cpu) << cpu);
+	if (it.what->preemptions_most && preemptions == it.what->preemptions_most &&
+	    set & 1u << last)
+		return (uint8_t)(1u << last);
 	return set;
 }
 
-static uint64_t digest_of_all(void)
+/** Of the tables, and all that says whether they are valid. */
+static uint64_t digest_of_tables(uint64_t frames)
 {
-	uint64_t digest = fake_machine_digest(it.machine);
 	const unsigned char *as = (const unsigned char *)&it.what->fixture->as;
+	uint64_t digest = frames;
 
 	for (size_t i = 0; i + sizeof(uint64_t) <= sizeof(struct addrspace); i += 8) {
 		uint64_t word;
 
 		memcpy(&word, as + i, sizeof(word));
-		digest = mix(digest, word);
+		digest = digest_mix(digest, word);
 	}
-	for (unsigned cpu = 0; cpu < it.what->cpus; cpu++)
-		digest = mix(mix(digest, it.cpus[cpu].log),
-			     coroutine_is_active(&it.cpus[cpu].coroutine));
-	return mix(digest, it.changes) | 1;
+	return digest_mix(digest, someone_changes()) | 1;
 }
 
-static struct visit *visit_slot(uint64_t digest)
+/** Of a state that a step of this CPU led to; *tables: of its tables alone. */
+static uint64_t digest_of_all(unsigned last, unsigned preemptions, uint64_t *tables)
 {
-	size_t at = (size_t)(digest >> 8) & (it.visit_capacity - 1);
+	uint64_t frames;
+	uint64_t digest = fake_machine_digest(it.machine, &frames);
 
-	while (it.visits[at].digest && it.visits[at].digest != digest)
-		at = (at + 1) & (it.visit_capacity - 1);
-	return &it.visits[at];
-}
-
-static void visits_reset(size_t capacity)
-{
-	free(it.visits);
-	it.visits = calloc(capacity, sizeof(*it.visits));
-	if (!it.visits)
-		abort();
-	it.visit_capacity = capacity;
-	it.visit_count = 0;
-}
-
-static void visit_done(const struct node *node)
-{
-	struct visit *old = it.visits;
-	size_t capacity = it.visit_capacity;
-
-	if (2 * ++it.visit_count > capacity) {
-		it.visits = NULL;
-		visits_reset(2 * capacity);
-		for (size_t i = 0; i < capacity; i++) {
-			if (!old[i].digest)
-				continue;
-			*visit_slot(old[i].digest) = old[i];
-			it.visit_count++;
-		}
-		it.visit_count++;
-		free(old);
+	*tables = digest_of_tables(frames);
+	digest = digest_mix(digest, *tables);
+	for (unsigned cpu = 0; cpu < it.what->cpus; cpu++) {
+		digest = digest_mix(digest, it.cpus[cpu].log);
+		digest = digest_mix(digest, coroutine_is_active(&it.cpus[cpu].coroutine));
+		digest = digest_mix(digest, (uint64_t)it.what->outcome[cpu]);
+		digest = digest_mix(digest, it.what->seen[cpu]);
 	}
-	*visit_slot(node->digest) =
-		(struct visit){.digest = node->digest, .schedules = node->schedules};
+	if (it.what->preemptions_most)
+		digest = digest_mix(digest_mix(digest, last), preemptions);
+	return digest_mix(digest, it.changes) | 1;
 }
 
 /* ---- What must hold ---- */
@@ -467,6 +466,23 @@ static void check_leaf(struct fake_machine *machine, const struct fake_walk_step
 	if (frame->state != FAKE_GUEST || frame->gpa != step->gpa)
 		fake_fail(machine, "gpa %#" PRIx64 ": a leaf to a frame that is not its own",
 			  step->gpa);
+}
+
+static void check_tables(uint64_t digest)
+{
+	struct addrspace *as = &it.what->fixture->as;
+	struct fake_translation unused;
+	struct addrspace_defect defect;
+
+	if (digest_map_find(&it.checked, digest))
+		return;
+	digest_map_put(&it.checked, digest, 0);
+	fake_machine_walk_all(it.machine, check_leaf, NULL);
+	for (unsigned cpu = 0; cpu < it.what->cpus; cpu++)
+		fake_iommu_translate(it.machine, it.what->page[cpu], &unused);
+	if (!someone_changes() && !as->format->verify(as, &defect))
+		fake_fail(it.machine, "verify: gpa %#" PRIx64 ", level %u: %s", defect.gpa,
+			  defect.level, defect.what);
 }
 
 static const char *step_name(enum interleave_step step)
@@ -503,23 +519,36 @@ static void check_end(void)
 
 /* ---- The search ---- */
 
-/** Puts the state that was reached at the end of the path. */
-static void add_node(uint64_t digest)
+/** Puts the state that was reached at the end of the path, if it is new; else returns how many
+ * schedules lead on from there. */
+static double add_node(unsigned last, unsigned preemptions)
 {
-	struct node *node = &it.path[it.depth++];
+	uint64_t tables, digest = digest_of_all(last, preemptions, &tables);
+	const double *schedules = digest_map_find(&it.visits, digest);
+	struct node *node;
+
+	if (schedules)
+		return *schedules;
+	check_tables(tables);
+	node = &it.path[it.depth++];
 
 	if (it.depth == INTERLEAVE_STEPS_MOST)
 		abort();
-	*node = (struct node){.digest = digest, .choices = choices()};
+	*node = (struct node){
+		.digest = digest,
+		.choices = choices(last, preemptions),
+		.last = (uint8_t)last,
+		.preemptions = (uint8_t)preemptions,
+	};
 	it.what->states++;
-	fake_machine_walk_all(it.machine, check_leaf, NULL);
 	if (node->choices)
-		return;
+		return 0;
 	node->schedules = 1;
 	if (all_done())
 		check_end();
 	else
 		fake_fail(it.machine, "nobody can go on");
+	return 0;
 }
 
 static void go_to_path_end(void)
@@ -536,22 +565,19 @@ static void go_to_path_end(void)
 static void try_step(unsigned cpu)
 {
 	struct node *node = &it.path[it.depth - 1];
+	bool preempts = node->last < NOBODY && node->last != cpu && can_go_on(node->last);
+	unsigned preemptions = node->preemptions + preempts;
 	unsigned steps = it.depth;
-	struct visit *visit;
-	uint64_t digest;
+	double schedules;
 
 	node->chosen = (uint8_t)cpu;
 	node->step = (uint8_t)it.cpus[cpu].pending;
 	run_cpu(cpu, coroutine_resume);
 	it.what->steps++;
-	digest = digest_of_all();
-	visit = visit_slot(digest);
-	if (visit->digest) {
-		node->schedules += visit->schedules;
+	schedules = it.machine->failures ? 0 : add_node(cpu, preemptions);
+	node->schedules += schedules;
+	if (schedules > 0)
 		it.in_place = false;
-	} else if (!it.machine->failures) {
-		add_node(digest);
-	}
 	if (it.machine->failures)
 		report(it.machine->last_failure, steps);
 }
@@ -560,7 +586,7 @@ static void leave_node(void)
 {
 	const struct node *node = &it.path[it.depth - 1];
 
-	visit_done(node);
+	digest_map_put(&it.visits, node->digest, node->schedules);
 	it.what->schedules = node->schedules;
 	it.depth--;
 	if (it.depth)
@@ -574,10 +600,11 @@ static void search(void)
 	it.what->steps = 0;
 	it.depth = 0;
 	it.stored_known = it.stored_count;
-	visits_reset(1024);
+	digest_map_clear(&it.visits);
+	digest_map_clear(&it.checked);
 	go_to_start();
 	it.in_place = true;
-	add_node(digest_of_all());
+	add_node(NOBODY, 0);
 	while (it.depth && !it.what->found) {
 		struct node *node = &it.path[it.depth - 1];
 

@@ -6,8 +6,8 @@
  * choice, and all choices are made, depth first. What is reached a second time is not gone through
  * again: a state is the machine, and for each CPU all that its steps have brought so far.
  *
- * After each step hardware must be able to walk: every entry legal, every leaf to a frame of its
- * own page.
+ * After each step the tables must be valid: every entry legal, every leaf to a frame of its own page,
+ * for hardware and, behind the caches, for a device; addrspace_verify() finds nothing.
  */
 #ifndef INTERLEAVE_H
 #define INTERLEAVE_H
@@ -41,14 +41,23 @@ enum interleave_plant {
 	INTERLEAVE_PUBLISH_BY_STORE,     /**< An exchange stores, whatever is there. */
 	INTERLEAVE_PUBLISH_IN_TWO_STEPS, /**< An exchange looks, and then stores. */
 	INTERLEAVE_MARK_LATE,            /**< Bits are set after the next exchange. */
+	INTERLEAVE_KEEP,                 /**< What is not wanted after all is not given back. */
+	INTERLEAVE_FREE_TWICE,
+	INTERLEAVE_SYNC_OWN, /**< Of live entries only those that a CPU stored itself are synced. */
 };
 
 struct interleave {
 	/* What to do. */
 	struct fixture *fixture; /**< Its space is in the state to start from. */
 	unsigned cpus;
+	/** Where each CPU works. */
+	uint64_t page[FAKE_CPUS];
+	/** So often at most a CPU has to let another go first though it could go on; 0: no limit. */
+	unsigned preemptions_most;
 	/** What a CPU does: it may call the library, and interleave_guest(). */
 	void (*program[FAKE_CPUS])(struct interleave *interleave, unsigned cpu);
+	/** A CPU was just refused a frame, or a charge. */
+	void (*at_refusal)(struct interleave *interleave, unsigned cpu);
 	/** Once all have come to their end. */
 	void (*at_end)(struct interleave *interleave);
 	enum interleave_plant plant;
@@ -56,7 +65,7 @@ struct interleave {
 	 * difference, and in calls that read whole tables they are thousands. */
 	bool all_reads;
 
-	/* For the programs: zero at the start of each schedule. */
+	/* For the programs and at_refusal(): zero at the start of each schedule. */
 	int outcome[FAKE_CPUS];
 	uint64_t seen[FAKE_CPUS];
 
