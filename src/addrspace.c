@@ -50,7 +50,8 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 
 	if (!as || !config || !config->format || !config->handler ||
 	    !handler_complete(config->handler) || config->cpu.host_bits < ADDRSPACE_MIN_HOST_BITS ||
-	    config->cpu.host_bits > ADDRSPACE_MAX_HOST_BITS)
+	    config->cpu.host_bits > ADDRSPACE_MAX_HOST_BITS ||
+	    check_excluded(config->excluded, config->excluded_count))
 		return ADDRSPACE_EINVAL;
 	if (config->cpu.features & ~config->format->cpu_features)
 		return ADDRSPACE_ENOTSUP;
@@ -62,6 +63,8 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 	as->format = config->format;
 	as->handler = config->handler;
 	as->handler_ctx = config->handler_ctx;
+	as->excluded = config->excluded;
+	as->excluded_count = config->excluded_count;
 	as->cpu_features = config->cpu.features;
 	as->gpa_bits = (uint8_t)config->gpa_bits;
 	as->host_bits = (uint8_t)config->cpu.host_bits;
@@ -297,10 +300,8 @@ static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
 		.cookie = attributes->cookie,
 		.backend = backend,
 	};
-	int error = check_attributes(as, region.permissions, region.memory_type);
+	int error;
 
-	if (error)
-		return error;
 	lock_exclusive(as);
 	error = map_locked(as, &region, flags);
 	unlock_exclusive(as);
@@ -318,6 +319,10 @@ int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint
 	error = check_range(gpa, size, as->gpa_limit);
 	if (!error)
 		error = check_host_range(hpa, size, as->host_bits);
+	if (!error && touches_excluded(as->excluded, as->excluded_count, hpa, size))
+		error = ADDRSPACE_EPERM;
+	if (!error)
+		error = check_attributes(as, attributes->permissions, attributes->memory_type);
 	if (error)
 		return error;
 	backend.u.linear.offset = gpa - hpa;
@@ -334,9 +339,28 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 	if (!as || !attributes || flags & ~known)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
+	if (!error)
+		error = check_attributes(as, attributes->permissions, attributes->memory_type);
 	if (error)
 		return error;
 	backend.u.alloc.populate = (flags & ADDRSPACE_MAP_POPULATE) != 0;
+	return map(as, gpa, size, attributes, backend, flags);
+}
+
+int addrspace_map_trap(struct addrspace *as, uint64_t gpa, uint64_t size,
+		       const struct addrspace_attributes *attributes, unsigned flags)
+{
+	struct addrspace_backend backend = {.kind = ADDRSPACE_TRAP};
+	int error;
+
+	/* The guest's accesses are never made, so there is no type that they could have. */
+	if (!as || !attributes || flags & ~(unsigned)ADDRSPACE_MAP_REPLACE ||
+	    attributes->permissions & ~(unsigned)ALL_PERMISSIONS || attributes->memory_type)
+		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, size, as->gpa_limit);
+	if (error)
+		return error;
+	backend.u.trap.base = gpa;
 	return map(as, gpa, size, attributes, backend, flags);
 }
 
@@ -408,6 +432,23 @@ void addrspace_destroy(struct addrspace *as)
 	addrspace_frame_free(as, ADDRSPACE_FRAME_ROOT, as->root_order, as->root_hpa);
 	unlock_exclusive(as);
 	memset(as, 0, sizeof(*as));
+}
+
+/** 0; ADDRSPACE_ENOENT if part of the range has no region, else ADDRSPACE_ENOTSUP if part of it is of
+ * another kind. */
+static NEVER_INLINE int check_all_of_kind(const struct addrspace *as, uint64_t gpa, uint64_t end,
+					  enum addrspace_backend_kind kind)
+{
+	struct addrspace_region region;
+	int error = 0;
+
+	for (uint64_t at = gpa; at < end; at = region_end(&region)) {
+		if (!addrspace_region_set_find(as, at, &region))
+			return ADDRSPACE_ENOENT;
+		if (region.backend.kind != kind)
+			error = ADDRSPACE_ENOTSUP;
+	}
+	return error;
 }
 
 /* ---- protect ---- */
@@ -482,44 +523,34 @@ static int protect_locked(struct addrspace *as, uint64_t gpa, uint64_t end, unsi
 
 int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned permissions)
 {
+	int unsupported;
 	int error;
 
 	if (!as)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
-	if (!error)
-		error = check_attributes(as, permissions, ADDRSPACE_WRITE_BACK);
 	if (error)
 		return error;
+	unsupported = check_attributes(as, permissions, ADDRSPACE_WRITE_BACK);
+	if (unsupported == ADDRSPACE_EINVAL)
+		return unsupported;
 	lock_exclusive(as);
-	error = protect_locked(as, gpa, gpa + size, permissions);
+	/* Traps have no entries that would have to say it. */
+	if (unsupported && check_all_of_kind(as, gpa, gpa + size, ADDRSPACE_TRAP))
+		error = unsupported;
+	else
+		error = protect_locked(as, gpa, gpa + size, permissions);
 	unlock_exclusive(as);
 	return error;
 }
 
 /* ---- discard ---- */
 
-/** 0; ADDRSPACE_ENOENT if part of the range has no region, else ADDRSPACE_ENOTSUP if part of it is
- * not the space's to give away. */
-static NEVER_INLINE int check_all_alloc(const struct addrspace *as, uint64_t gpa, uint64_t end)
-{
-	struct addrspace_region region;
-	int error = 0;
-
-	for (uint64_t at = gpa; at < end; at = region_end(&region)) {
-		if (!addrspace_region_set_find(as, at, &region))
-			return ADDRSPACE_ENOENT;
-		if (region.backend.kind != ADDRSPACE_ALLOC)
-			error = ADDRSPACE_ENOTSUP;
-	}
-	return error;
-}
-
 static int discard_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
 {
 	const struct region_edit edit = addrspace_region_edit_lazy();
 	struct region_reserve reserve;
-	int error = check_all_alloc(as, gpa, end);
+	int error = check_all_of_kind(as, gpa, end, ADDRSPACE_ALLOC);
 
 	if (error)
 		return error;
@@ -571,6 +602,9 @@ static int replace_frame_locked(struct addrspace *as, uint64_t gpa, struct page_
 		return ADDRSPACE_ENOENT;
 	if (page->old_hpa == page->new_hpa)
 		return ADDRSPACE_EINVAL;
+	if (region.backend.kind == ADDRSPACE_LINEAR &&
+	    touches_excluded(as->excluded, as->excluded_count, page->new_hpa, ADDRSPACE_PAGE_SIZE))
+		return ADDRSPACE_EPERM;
 	page->prepare = region.memory_type != ADDRSPACE_DEVICE;
 	split = addrspace_backend_replace(&region, gpa, page->new_hpa, &fill);
 	/* Hardware may set D until the old frame is gone, and what was written is in the new one.

@@ -90,6 +90,22 @@ static RARELY void dump_heading(struct line *line, const struct addrspace *as)
 	end_line(line);
 }
 
+static RARELY void put_backend(struct line *line, const struct addrspace_backend *backend)
+{
+	switch (backend->kind) {
+	case ADDRSPACE_LINEAR:
+		put_text(line, " linear");
+		break;
+	case ADDRSPACE_ALLOC:
+		put_text(line, backend->u.alloc.populate ? " alloc populated" : " alloc lazy");
+		break;
+	case ADDRSPACE_TRAP:
+		put_text(line, " trap base ");
+		put_hex(line, backend->u.trap.base, 15);
+		break;
+	}
+}
+
 static RARELY void dump_region(struct line *line, const struct addrspace_region *region)
 {
 	put_hex(line, region->gpa, 15);
@@ -99,11 +115,7 @@ static RARELY void dump_region(struct line *line, const struct addrspace_region 
 	put_size(line, region->size);
 	put_char(line, ' ');
 	put_attributes(line, region->permissions, region->memory_type);
-	if (region->backend.kind == ADDRSPACE_LINEAR)
-		put_text(line, " linear");
-	else
-		put_text(line,
-			 region->backend.u.alloc.populate ? " alloc populated" : " alloc lazy");
+	put_backend(line, &region->backend);
 	put_text(line, " cookie ");
 	put_hex(line, region->cookie, 16);
 	end_line(line);

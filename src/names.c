@@ -6,6 +6,8 @@ const char *addrspace_error_name(int error)
 	switch (error) {
 	case ADDRSPACE_OK:
 		return "ADDRSPACE_OK";
+	case ADDRSPACE_EPERM:
+		return "ADDRSPACE_EPERM";
 	case ADDRSPACE_ENOENT:
 		return "ADDRSPACE_ENOENT";
 	case ADDRSPACE_ENOMEM:
@@ -46,6 +48,8 @@ const char *addrspace_fault_name(int outcome)
 		return "configuration error";
 	case ADDRSPACE_FAULT_OUT_OF_MEMORY:
 		return "out of memory";
+	case ADDRSPACE_FAULT_EMULATE:
+		return "emulate";
 	default:
 		return "unknown";
 	}

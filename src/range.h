@@ -45,6 +45,45 @@ static inline int check_bytes(uint64_t gpa, uint64_t size, uint64_t limit)
 	return 0;
 }
 
+/** 0, or ADDRSPACE_EINVAL: a range is misaligned, empty or wrapping, or not above the one before it. */
+static inline int check_excluded(const struct addrspace_host_range *ranges, size_t count)
+{
+	uint64_t last = 0; /* byte of the ranges before */
+
+	if (count && !ranges)
+		return ADDRSPACE_EINVAL;
+	for (size_t i = 0; i < count; i++) {
+		if (check_range(ranges[i].hpa, ranges[i].size, UINT64_MAX) == ADDRSPACE_EINVAL ||
+		    (i && ranges[i].hpa <= last))
+			return ADDRSPACE_EINVAL;
+		last = ranges[i].hpa + (ranges[i].size - 1);
+	}
+	return 0;
+}
+
+/** True if [hpa, hpa + size) touches one of the sorted ranges. Neither it nor they wrap, and each may
+ * end with the last byte that there is. */
+static inline bool touches_excluded(const struct addrspace_host_range *ranges, size_t count,
+				    uint64_t hpa, uint64_t size)
+{
+	const struct addrspace_host_range *below;
+	size_t from = 0;
+
+	/* How many ranges start at or below the last byte; only the last of them can reach up to hpa. */
+	while (from < count) {
+		size_t middle = from + (count - from) / 2;
+
+		if (ranges[middle].hpa <= hpa + (size - 1))
+			from = middle + 1;
+		else
+			count = middle;
+	}
+	if (!from)
+		return false;
+	below = &ranges[from - 1];
+	return below->hpa + (below->size - 1) >= hpa;
+}
+
 static inline uint64_t region_end(const struct addrspace_region *region)
 {
 	return region->gpa + region->size;

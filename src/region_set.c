@@ -31,16 +31,16 @@
 #define ATTRIBUTE_MASK     UINT64_C(0xffff)
 #define PERMISSIONS_MASK   UINT64_C(0x7)
 #define MEMORY_TYPE_SHIFT  3
-#define MEMORY_TYPE_MASK   UINT64_C(0xf)
-#define BACKEND_KIND_SHIFT 7
-#define BACKEND_KIND_MASK  UINT64_C(0xf)
-#define BACKEND_POPULATE   (UINT64_C(1) << 11)
+#define MEMORY_TYPE_MASK   UINT64_C(0x3)
+#define BACKEND_KIND_SHIFT 5
+#define BACKEND_KIND_MASK  UINT64_C(0x7)
+#define BACKEND_POPULATE   (UINT64_C(1) << 8)
 
 struct leaf_record {
 	uint64_t start;
 	uint64_t pages_and_attributes;
 	uint64_t cookie;
-	uint64_t linear_offset;
+	uint64_t offset_or_base; /* of a linear region, of a trap region; else 0 */
 };
 
 struct inner_record {
@@ -64,6 +64,9 @@ struct region_node {
 };
 
 _Static_assert(sizeof(struct region_node) == ADDRSPACE_PAGE_SIZE, "a node is one frame");
+_Static_assert(offsetof(struct addrspace_backend, u.linear.offset) ==
+		       offsetof(struct addrspace_backend, u.trap.base),
+	       "one field of the record serves both");
 _Static_assert(GPA_END_LARGEST >> PAGE_SHIFT << ATTRIBUTE_BITS >> ATTRIBUTE_BITS ==
 		       GPA_END_LARGEST >> PAGE_SHIFT,
 	       "the largest region's pages fit above the attributes");
@@ -100,7 +103,7 @@ static void leaf_set_range(struct leaf_record *record, uint64_t start, uint64_t 
 static bool leaf_attributes_equal(const struct leaf_record *a, const struct leaf_record *b)
 {
 	return !((a->pages_and_attributes ^ b->pages_and_attributes) & ATTRIBUTE_MASK) &&
-	       a->cookie == b->cookie && a->linear_offset == b->linear_offset;
+	       a->cookie == b->cookie && a->offset_or_base == b->offset_or_base;
 }
 
 static void pack(const struct addrspace_region *region, struct leaf_record *record)
@@ -109,9 +112,9 @@ static void pack(const struct addrspace_region *region, struct leaf_record *reco
 
 	attributes |= (uint64_t)region->memory_type << MEMORY_TYPE_SHIFT;
 	attributes |= (uint64_t)region->backend.kind << BACKEND_KIND_SHIFT;
-	record->linear_offset = 0;
-	if (region->backend.kind == ADDRSPACE_LINEAR)
-		record->linear_offset = region->backend.u.linear.offset;
+	record->offset_or_base = 0;
+	if (region->backend.kind != ADDRSPACE_ALLOC)
+		record->offset_or_base = region->backend.u.linear.offset;
 	else if (region->backend.u.alloc.populate)
 		attributes |= BACKEND_POPULATE;
 	record->cookie = region->cookie;
@@ -131,7 +134,7 @@ static void unpack(const struct leaf_record *record, struct addrspace_region *re
 	region->cookie = record->cookie;
 	region->backend.kind =
 		(enum addrspace_backend_kind)(attributes >> BACKEND_KIND_SHIFT & BACKEND_KIND_MASK);
-	region->backend.u.linear.offset = record->linear_offset;
+	region->backend.u.linear.offset = record->offset_or_base;
 	if (region->backend.kind == ADDRSPACE_ALLOC)
 		region->backend.u.alloc.populate = (attributes & BACKEND_POPULATE) != 0;
 }

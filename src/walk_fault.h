@@ -255,7 +255,7 @@ ALWAYS_INLINE int walk_fault(struct addrspace *as, uint64_t gpa, unsigned access
 	if (access & ~region.permissions)
 		return ADDRSPACE_FAULT_DENIED;
 	if (entry || !backend_faults_in(&region))
-		return ADDRSPACE_FAULT_CONFIGURATION;
+		return backend_unresolved(&region);
 	return walk_install(as, &position, &region, gpa);
 }
 

@@ -127,7 +127,7 @@ static void checker_seek_mandatory(struct checker *checker, uint64_t gpa)
 	struct addrspace_region *region = &checker->mandatory;
 
 	while (addrspace_region_set_next(checker->as, gpa, region)) {
-		if (region->backend.kind == ADDRSPACE_LINEAR || region->backend.u.alloc.populate)
+		if (backend_is_whole(region))
 			return;
 		gpa = region->gpa + region->size;
 	}
@@ -178,6 +178,8 @@ static const char *check_backing(const struct checker *checker, uint64_t entry, 
 	uint64_t expected = ENTRY_FORMAT.leaf(space_traits(as), level, region->permissions,
 					      region->memory_type);
 
+	if (region->backend.kind == ADDRSPACE_TRAP)
+		return "a leaf in a trap region";
 	if (level_size(level) > region->gpa + region->size - gpa)
 		return "a leaf reaches beyond its region";
 	if (!(entry & ENTRY_FORMAT.present) != !region->permissions ||

@@ -70,6 +70,12 @@ struct addrspace_cpu {
 	unsigned max_levels;
 };
 
+/** Host-physical memory [hpa, hpa + size) that no linear region may touch. */
+struct addrspace_host_range {
+	uint64_t hpa;  /**< Page-aligned. */
+	uint64_t size; /**< Bytes, a multiple of the page size, not 0. */
+};
+
 struct addrspace_config {
 	const struct addrspace_format *format;
 	const struct paging_handler *handler; /**< Constant while the space lives. */
@@ -82,6 +88,14 @@ struct addrspace_config {
 	/** NPT: the host's IA32_PAT; 0: 0x0007040600070406, as after reset. Other formats do not look
 	 * at it. */
 	uint64_t host_pat;
+	/**
+	 * What no guest may be given by address: the hypervisor's image, its frames, other guests'
+	 * memory. Sorted by hpa, not overlapping, and constant while the space lives: the list is not
+	 * copied, so that all spaces can share one. NULL if excluded_count is 0. Frames from the handler
+	 * are not looked up in it: they may well come from such a range.
+	 */
+	const struct addrspace_host_range *excluded;
+	size_t excluded_count;
 };
 
 /** The space itself: embed it in the VM. Its fields are private. It must not be copied or moved
@@ -94,6 +108,8 @@ struct addrspace {
 	uint64_t direct_map_offset; /* the handler's; unused if it has physical_to_virtual */
 	uint64_t root_hpa;
 	uint64_t gpa_limit;
+	const struct addrspace_host_range *excluded;
+	size_t excluded_count;
 	uint64_t frame_forbidden; /* bits that a page's host-physical address must not have */
 	uint64_t region_root; /* hpa of the region set's root node; meaningless while region_depth
 				 is 0 */
@@ -119,7 +135,9 @@ struct addrspace {
  * use before is the embedder's to flush.
  * @return 0, or with *as unusable:
  *   ADDRSPACE_EINVAL   a null pointer, a required hook missing, half of the lock or quota hooks,
- *                      cpu.host_bits outside 32..52; NPT: host_pat with a reserved type
+ *                      cpu.host_bits outside 32..52; a range of excluded that is misaligned,
+ *                      empty, wrapping, or not above the one before it; NPT: host_pat with a
+ *                      reserved type
  *   ADDRSPACE_ERANGE   gpa_bits or levels that the format does not have, alone, together, or with
  *                      cpu.host_bits
  *   ADDRSPACE_ENOTSUP  a feature that the format does not know, LEAF_1G without LEAF_2M,
@@ -159,6 +177,7 @@ enum addrspace_map_flag {
  *   ADDRSPACE_EINVAL   misaligned, empty or wrapping, a null pointer, an unknown flag, permission
  *                      bit or memory type
  *   ADDRSPACE_ERANGE   outside the space; host addresses wrapping or above host_bits
+ *   ADDRSPACE_EPERM    part of the host memory is in a range that the configuration excludes
  *   ADDRSPACE_ENOTSUP  the format or CPU cannot encode these permissions or this memory type
  *   ADDRSPACE_EEXIST   a region stands there, and REPLACE is not given
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
@@ -179,6 +198,28 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 			const struct addrspace_attributes *attributes, unsigned flags);
 
 /**
+ * Makes each access to [gpa, gpa + size) one that addrspace_handle_fault() answers with
+ * ADDRSPACE_FAULT_EMULATE: for emulated devices. Exclusive lock.
+ *
+ * attributes->permissions are the accesses to be emulated; others are ADDRSPACE_FAULT_DENIED. Nothing
+ * is written to page tables, so any set of them will do, on every CPU, and memory_type must be 0. The
+ * region that the fault hands back tells the device (cookie) and where in it the access went:
+ * gpa - backend.u.trap.base, which is counted from this call's gpa on also where the region is cut
+ * later.
+ *
+ * Allocates region nodes only, and never a table. With REPLACE it invalidates as addrspace_map_linear()
+ * does, and when it returns no CPU can reach what stood there.
+ * @return 0, or with nothing changed:
+ *   ADDRSPACE_EINVAL   misaligned, empty or wrapping, a null pointer, an unknown flag or permission
+ *                      bit, a memory type
+ *   ADDRSPACE_ERANGE   outside the space
+ *   ADDRSPACE_EEXIST   a region stands there, and REPLACE is not given
+ *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
+ */
+int addrspace_map_trap(struct addrspace *as, uint64_t gpa, uint64_t size,
+		       const struct addrspace_attributes *attributes, unsigned flags);
+
+/**
  * Removes [gpa, gpa + size) from the guest. Exclusive lock.
  *
  * Cannot fail if it takes whole regions or their ends and cuts no large leaf. Holes are fine. Frames
@@ -197,14 +238,15 @@ int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size);
  * Gives [gpa, gpa + size) other permissions. Exclusive lock.
  *
  * Regions are split and merged as needed, leaves cut exactly, frames kept: with permissions 0 the
- * leaves become absent and the frames stay. Allocates region nodes and the tables of cut leaves. One
+ * leaves become absent and the frames stay. In a trap region they say which accesses are emulated. Allocates region nodes and the tables of cut leaves. One
  * invalidation if any leaf that was present changed. On Arm a leaf that is cut is absent for a moment,
  * as in addrspace_unmap().
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping; an unknown permission bit
  *   ADDRSPACE_ERANGE   outside the space
  *   ADDRSPACE_ENOENT   part of the range has no region
- *   ADDRSPACE_ENOTSUP  the format or CPU cannot encode these permissions
+ *   ADDRSPACE_ENOTSUP  the format or CPU cannot encode these permissions, and not all of the range is
+ *                      trap regions
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned permissions);
@@ -225,7 +267,8 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
  *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping
  *   ADDRSPACE_ERANGE   outside the space
  *   ADDRSPACE_ENOENT   part of the range has no region
- *   ADDRSPACE_ENOTSUP  none of that, but part of it is linear: its memory is the embedder's
+ *   ADDRSPACE_ENOTSUP  none of that, but part of it is linear, whose memory is the embedder's, or a
+ *                      trap region, which has none
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size);
@@ -250,6 +293,7 @@ typedef void (*addrspace_copy_frame)(void *copy_ctx, uint64_t old_hpa, uint64_t 
  * @return 0, or with nothing changed and new_hpa still the caller's:
  *   ADDRSPACE_EINVAL  a null pointer; misaligned; new_hpa is the page's frame already
  *   ADDRSPACE_ERANGE  gpa outside the space, or new_hpa above host_bits
+ *   ADDRSPACE_EPERM   in a linear region: new_hpa is in a range that the configuration excludes
  *   ADDRSPACE_ENOENT  no region there, or no frame yet
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */

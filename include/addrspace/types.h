@@ -20,6 +20,7 @@ extern "C" {
  */
 enum addrspace_error {
 	ADDRSPACE_OK = 0,
+	ADDRSPACE_EPERM = -1,   /**< Host memory that the configuration excludes. */
 	ADDRSPACE_ENOENT = -2,  /**< No region, or no frame, where one is needed. */
 	ADDRSPACE_ENOMEM = -12, /**< The handler's allocate answered that there is no frame. */
 	ADDRSPACE_EACCES = -13, /**< The region does not permit this access. */
@@ -66,6 +67,7 @@ enum addrspace_backend_kind {
 		0, /**< Memory or a device that the embedder owns, at a constant offset. */
 	ADDRSPACE_ALLOC = 1, /**< Frames from the handler: all at once (populate), or each on its
 				first fault. */
+	ADDRSPACE_TRAP = 2,  /**< Nothing: each access faults, and the embedder emulates it. */
 };
 
 /** What backs a region: a tagged union. */
@@ -78,6 +80,12 @@ struct addrspace_backend {
 		struct {
 			bool populate; /**< Every page has its frame from the start. */
 		} alloc;
+		struct {
+			uint64_t
+				base; /**< Where the region began when it was mapped: gpa - base is the
+					  offset in the device, also in what is left of a region that was
+					  cut. */
+		} trap;
 	} u;
 };
 
@@ -159,6 +167,9 @@ enum addrspace_fault {
 	 * guest. If only little was missing, retry in any case: another CPU's fault may have held, for
 	 * a moment, what it then gave back. */
 	ADDRSPACE_FAULT_OUT_OF_MEMORY = 5,
+	/** A trap region whose permissions have this access: carry it out for the guest, then step it
+	 * over its instruction. The region tells which device and where in it. */
+	ADDRSPACE_FAULT_EMULATE = 6,
 };
 
 /** Names an outcome ("resolved"), or "unknown". The string is constant. */

@@ -22,6 +22,8 @@ bool addrspace_backend_fill(const struct addrspace_region *region, struct page_t
 		return true;
 	case ADDRSPACE_ALLOC:
 		return addrspace_alloc_fill(region, fill);
+	case ADDRSPACE_TRAP:
+		break;
 	}
 	return false;
 }
@@ -36,6 +38,8 @@ bool addrspace_backend_replace(struct addrspace_region *region, uint64_t gpa, ui
 	case ADDRSPACE_ALLOC:
 		*fill = fill_range(region, gpa, gpa + ADDRSPACE_PAGE_SIZE);
 		addrspace_alloc_hand_over(new_hpa, fill);
+		break;
+	case ADDRSPACE_TRAP: /* no page of it has a frame */
 		break;
 	}
 	return false;

@@ -27,8 +27,21 @@ void addrspace_linear_move(struct addrspace_region *region, uint64_t gpa, uint64
 bool addrspace_alloc_fill(const struct addrspace_region *region, struct page_table_fill *fill);
 void addrspace_alloc_hand_over(uint64_t new_hpa, struct page_table_fill *fill);
 
-/** Whether a page of the region without a leaf gets a frame from the handler when it faults; if not, its
- * leaves are there from the start. */
+/** What a fault means that the region allows and that nothing can be installed for. */
+static inline enum addrspace_fault backend_unresolved(const struct addrspace_region *region)
+{
+	return region->backend.kind == ADDRSPACE_TRAP ? ADDRSPACE_FAULT_EMULATE
+						      : ADDRSPACE_FAULT_CONFIGURATION;
+}
+
+/** Whether every page of the region has a leaf. */
+static inline bool backend_is_whole(const struct addrspace_region *region)
+{
+	return region->backend.kind == ADDRSPACE_LINEAR ||
+	       (region->backend.kind == ADDRSPACE_ALLOC && region->backend.u.alloc.populate);
+}
+
+/** Whether a page of the region without a leaf gets a frame from the handler when it faults. */
 static inline bool backend_faults_in(const struct addrspace_region *region)
 {
 	return region->backend.kind == ADDRSPACE_ALLOC && !region->backend.u.alloc.populate;

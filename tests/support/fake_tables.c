@@ -514,6 +514,8 @@ static void snapshot_regions(struct addrspace *as, struct fake_snapshot *snapsho
 		mix(digest, (unsigned)region.backend.kind);
 		if (region.backend.kind == ADDRSPACE_LINEAR)
 			mix(digest, region.backend.u.linear.offset);
+		else if (region.backend.kind == ADDRSPACE_TRAP)
+			mix(digest, region.backend.u.trap.base);
 		else
 			mix(digest, region.backend.u.alloc.populate);
 		gpa = region.gpa + region.size;

@@ -132,9 +132,92 @@ static void cut_needs_one_table_for_each_slot_that_a_boundary_lies_in(void **sta
 				}
 }
 
+#define EXCLUSION_PAGES 10
+
+/** Writes the pages of the set as ranges from base on, runs of pages together or page by page. */
+static size_t ranges_of(unsigned set, uint64_t base, bool together,
+			struct addrspace_host_range *ranges)
+{
+	size_t count = 0;
+
+	for (unsigned page = 0; page < EXCLUSION_PAGES; page++) {
+		bool goes_on = together && page && set >> (page - 1) & 1;
+
+		if (!(set >> page & 1))
+			continue;
+		if (goes_on)
+			ranges[count - 1].size += PAGE;
+		else
+			ranges[count++] = (struct addrspace_host_range){base + page * PAGE, PAGE};
+	}
+	return count;
+}
+
+/** Every query below these ranges, against the set. */
+static void assert_exclusions(unsigned set, uint64_t base, bool together)
+{
+	struct addrspace_host_range ranges[EXCLUSION_PAGES];
+	size_t count = ranges_of(set, base, together, ranges);
+
+	assert_int_equal(check_excluded(ranges, count), 0);
+	for (unsigned from = 0; from < EXCLUSION_PAGES; from++)
+		for (unsigned pages = 1; pages <= EXCLUSION_PAGES - from; pages++) {
+			unsigned query = ((1u << pages) - 1) << from;
+
+			assert_int_equal(
+				touches_excluded(ranges, count, base + from * PAGE, pages * PAGE),
+				(set & query) != 0);
+		}
+}
+
+/* At the bottom, in the middle, and up to the last byte that there is. */
+static void excluded_memory_is_found_by_every_query_over_every_set_of_ranges(void **state)
+{
+	static const uint64_t bases[] = {0, LIMIT - 3 * PAGE,
+					 UINT64_MAX - EXCLUSION_PAGES * PAGE + 1};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned set = 0; set < 1u << EXCLUSION_PAGES; set++) {
+			assert_exclusions(set, bases[i], false);
+			assert_exclusions(set, bases[i], true);
+		}
+}
+
+static void exclusions_out_of_order_or_malformed_are_invalid(void **state)
+{
+	const uint64_t top = UINT64_MAX - PAGE + 1;
+	struct addrspace_host_range ranges[2];
+
+	(void)state;
+	assert_int_equal(check_excluded(NULL, 0), 0);
+	assert_int_equal(check_excluded(NULL, 1), ADDRSPACE_EINVAL);
+	for (unsigned a = 0; a < EXCLUSION_PAGES; a++)
+		for (unsigned b = 0; b < EXCLUSION_PAGES; b++) {
+			ranges[0] = (struct addrspace_host_range){a * PAGE, 2 * PAGE};
+			ranges[1] = (struct addrspace_host_range){b * PAGE, PAGE};
+			assert_int_equal(check_excluded(ranges, 2),
+					 b >= a + 2 ? 0 : ADDRSPACE_EINVAL);
+		}
+	ranges[0] = (struct addrspace_host_range){top, PAGE};
+	assert_int_equal(check_excluded(ranges, 1), 0);
+	/* nothing is above the last page */
+	ranges[1] = (struct addrspace_host_range){0, PAGE};
+	assert_int_equal(check_excluded(ranges, 2), ADDRSPACE_EINVAL);
+	ranges[0].size = 2 * PAGE;
+	assert_int_equal(check_excluded(ranges, 1), ADDRSPACE_EINVAL);
+	ranges[0] = (struct addrspace_host_range){PAGE, 0};
+	assert_int_equal(check_excluded(ranges, 1), ADDRSPACE_EINVAL);
+	ranges[0] = (struct addrspace_host_range){PAGE + 1, PAGE};
+	assert_int_equal(check_excluded(ranges, 1), ADDRSPACE_EINVAL);
+	ranges[0] = (struct addrspace_host_range){PAGE, PAGE + 1};
+	assert_int_equal(check_excluded(ranges, 1), ADDRSPACE_EINVAL);
+}
+
 static void names_of_errors_and_outcomes_are_distinct(void **state)
 {
 	static const int errors[] = {0,
+				     ADDRSPACE_EPERM,
 				     ADDRSPACE_ENOENT,
 				     ADDRSPACE_ENOMEM,
 				     ADDRSPACE_EACCES,
@@ -155,8 +238,8 @@ static void names_of_errors_and_outcomes_are_distinct(void **state)
 			assert_string_not_equal(addrspace_error_name(errors[i]),
 						addrspace_error_name(errors[j]));
 	}
-	assert_string_equal(addrspace_fault_name(ADDRSPACE_FAULT_OUT_OF_MEMORY + 1), "unknown");
-	for (int i = 0; i <= ADDRSPACE_FAULT_OUT_OF_MEMORY; i++) {
+	assert_string_equal(addrspace_fault_name(ADDRSPACE_FAULT_EMULATE + 1), "unknown");
+	for (int i = 0; i <= ADDRSPACE_FAULT_EMULATE; i++) {
 		assert_string_not_equal(addrspace_fault_name(i), "unknown");
 		for (int j = 0; j < i; j++)
 			assert_string_not_equal(addrspace_fault_name(i), addrspace_fault_name(j));
@@ -215,6 +298,8 @@ int main(void)
 		cmocka_unit_test(range_beyond_the_limit_is_out_of_range),
 		cmocka_unit_test(host_range_is_held_against_the_hosts_width),
 		cmocka_unit_test(cut_needs_one_table_for_each_slot_that_a_boundary_lies_in),
+		cmocka_unit_test(excluded_memory_is_found_by_every_query_over_every_set_of_ranges),
+		cmocka_unit_test(exclusions_out_of_order_or_malformed_are_invalid),
 		cmocka_unit_test(names_of_errors_and_outcomes_are_distinct),
 		cmocka_unit_test(bytes_are_checked_without_forming_their_end),
 		cmocka_unit_test(exchange_of_part_of_a_word_leaves_the_rest),

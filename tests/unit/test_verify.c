@@ -315,6 +315,18 @@ static void absent_page_of_a_lazy_region_is_no_defect(void **state)
 	*slot = leaf;
 }
 
+static void leaf_in_a_trap_region_is_found(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct addrspace_attributes device = {.permissions = RW};
+
+	map_alloc(fixture, 0, PAGE, ADDRSPACE_MAP_POPULATE);
+	map_linear(fixture, 3 * PAGE, PAGE, LINEAR);
+	assert_int_equal(addrspace_map_trap(&fixture->as, PAGE, 2 * PAGE, &device, 0), 0);
+	assert_found(fixture, PAGE, 0, *entry_at(fixture, 0, 0), "in a trap region");
+	assert_found(fixture, 2 * PAGE, 0, *entry_at(fixture, 3 * PAGE, 0), "in a trap region");
+}
+
 static void leaf_outside_of_every_region_is_found(void **state)
 {
 	struct fixture *fixture = *state;
@@ -766,6 +778,7 @@ int main(void)
 		LINEAR_TEST(missing_leaf_of_a_populated_region_is_found),
 		LINEAR_TEST(missing_table_below_a_linear_region_is_found),
 		LINEAR_TEST(absent_page_of_a_lazy_region_is_no_defect),
+		LINEAR_TEST(leaf_in_a_trap_region_is_found),
 		LINEAR_TEST(leaf_outside_of_every_region_is_found),
 		LINEAR_TEST(leaf_larger_than_its_region_is_found),
 		LINEAR_TEST(leaf_of_a_size_that_the_cpu_lacks_is_found),

@@ -6,7 +6,7 @@
 
 #include "subject.h"
 
-#define FAULT_OUTCOMES 6
+#define FAULT_OUTCOMES (ADDRSPACE_FAULT_EMULATE + 1)
 
 struct looper {
 	struct space *space;

@@ -5,7 +5,7 @@
 
 #include <addrspace/addrspace.h>
 
-#define FAULT_OUTCOMES (ADDRSPACE_FAULT_OUT_OF_MEMORY + 1)
+#define FAULT_OUTCOMES (ADDRSPACE_FAULT_EMULATE + 1)
 
 struct counts {
 	uint64_t exits;

@@ -105,6 +105,8 @@ static void draw_backing(const struct addrspace_region *region)
 {
 	if (region->backend.kind == ADDRSPACE_LINEAR)
 		print("linear, host 0x%010lx", region->gpa - region->backend.u.linear.offset);
+	else if (region->backend.kind == ADDRSPACE_TRAP)
+		print("trap, base 0x%010lx", region->backend.u.trap.base);
 	else
 		print("alloc, %s", region->backend.u.alloc.populate ? "all at once" : "lazy");
 }
