@@ -288,6 +288,19 @@ static int check_attributes(const struct addrspace *as, unsigned permissions,
 	return as->format->check_attributes(as, permissions, memory_type);
 }
 
+/** How large leaves may be, and how many a fault brings: 0 or ADDRSPACE_EINVAL. */
+static int check_leaves(const struct addrspace_attributes *attributes, bool alloc)
+{
+	unsigned around = attributes->fault_around;
+
+	if (around > ADDRSPACE_MAX_FAULT_AROUND || around & (around - 1) ||
+	    (unsigned)attributes->largest_leaf > ADDRSPACE_LEAF_1G)
+		return ADDRSPACE_EINVAL;
+	if (!alloc && (around > 1 || attributes->largest_leaf != ADDRSPACE_LEAF_4K))
+		return ADDRSPACE_EINVAL;
+	return 0;
+}
+
 static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
 	       const struct addrspace_attributes *attributes, struct addrspace_backend backend,
 	       unsigned flags)
@@ -299,9 +312,14 @@ static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
 		.memory_type = attributes->memory_type,
 		.cookie = attributes->cookie,
 		.backend = backend,
+		.largest_leaf = attributes->largest_leaf,
+		.fault_around = attributes->fault_around,
+		.small_executable = attributes->small_executable,
 	};
-	int error;
+	int error = check_leaves(attributes, backend.kind == ADDRSPACE_ALLOC);
 
+	if (error)
+		return error;
 	lock_exclusive(as);
 	error = map_locked(as, &region, flags);
 	unlock_exclusive(as);

@@ -6,7 +6,7 @@
 #include "range.h"
 #include "region_set.h"
 
-#define LINE_CAPACITY 120
+#define LINE_CAPACITY 160
 
 struct line {
 	addrspace_print print;
@@ -106,6 +106,20 @@ static RARELY void put_backend(struct line *line, const struct addrspace_backend
 	}
 }
 
+/** What the region wants of its leaves, where that is more than nothing. */
+static RARELY void put_leaves(struct line *line, const struct addrspace_region *region)
+{
+	if (region->largest_leaf != ADDRSPACE_LEAF_4K)
+		put_text(line, region->largest_leaf == ADDRSPACE_LEAF_2M ? " leaves to 2 MiB"
+									 : " leaves to 1 GiB");
+	if (region->fault_around) {
+		put_text(line, " around ");
+		put_decimal(line, region->fault_around);
+	}
+	if (region->small_executable)
+		put_text(line, " small-executable");
+}
+
 static RARELY void dump_region(struct line *line, const struct addrspace_region *region)
 {
 	put_hex(line, region->gpa, 15);
@@ -116,6 +130,7 @@ static RARELY void dump_region(struct line *line, const struct addrspace_region 
 	put_char(line, ' ');
 	put_attributes(line, region->permissions, region->memory_type);
 	put_backend(line, &region->backend);
+	put_leaves(line, region);
 	put_text(line, " cookie ");
 	put_hex(line, region->cookie, 16);
 	end_line(line);

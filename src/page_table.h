@@ -34,6 +34,7 @@ struct page_table_fill {
 	enum page_table_source source;
 	unsigned permissions;
 	enum addrspace_memory_type memory_type;
+	enum addrspace_leaf largest_leaf;
 	bool dirty; /* where hardware tracks it: the leaves start as written to */
 };
 

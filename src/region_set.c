@@ -27,22 +27,6 @@
 /** No space of any format is larger. */
 #define GPA_END_LARGEST (UINT64_C(1) << 59)
 
-#define ATTRIBUTE_BITS     16
-#define ATTRIBUTE_MASK     UINT64_C(0xffff)
-#define PERMISSIONS_MASK   UINT64_C(0x7)
-#define MEMORY_TYPE_SHIFT  3
-#define MEMORY_TYPE_MASK   UINT64_C(0x3)
-#define BACKEND_KIND_SHIFT 5
-#define BACKEND_KIND_MASK  UINT64_C(0x7)
-#define BACKEND_POPULATE   (UINT64_C(1) << 8)
-
-struct leaf_record {
-	uint64_t start;
-	uint64_t pages_and_attributes;
-	uint64_t cookie;
-	uint64_t offset_or_base; /* of a linear region, of a trap region; else 0 */
-};
-
 struct inner_record {
 	uint64_t start;
 	uint64_t end;
@@ -52,7 +36,7 @@ struct inner_record {
 
 union record {
 	uint64_t start;
-	struct leaf_record leaf;
+	struct region_record leaf;
 	struct inner_record inner;
 };
 
@@ -67,7 +51,7 @@ _Static_assert(sizeof(struct region_node) == ADDRSPACE_PAGE_SIZE, "a node is one
 _Static_assert(offsetof(struct addrspace_backend, u.linear.offset) ==
 		       offsetof(struct addrspace_backend, u.trap.base),
 	       "one field of the record serves both");
-_Static_assert(GPA_END_LARGEST >> PAGE_SHIFT << ATTRIBUTE_BITS >> ATTRIBUTE_BITS ==
+_Static_assert(GPA_END_LARGEST >> PAGE_SHIFT << REGION_ATTRIBUTE_BITS >> REGION_ATTRIBUTE_BITS ==
 		       GPA_END_LARGEST >> PAGE_SHIFT,
 	       "the largest region's pages fit above the attributes");
 
@@ -88,65 +72,83 @@ struct region_change {
 	unsigned insertions; /* records that come on top */
 };
 
-static uint64_t leaf_end(const struct leaf_record *record)
+static uint64_t leaf_end(const struct region_record *record)
 {
-	return record->start + (record->pages_and_attributes >> ATTRIBUTE_BITS << PAGE_SHIFT);
+	return record->start + region_record_size(record);
 }
 
-static void leaf_set_range(struct leaf_record *record, uint64_t start, uint64_t end)
+static void leaf_set_range(struct region_record *record, uint64_t start, uint64_t end)
 {
 	record->start = start;
-	record->pages_and_attributes = (end - start) >> PAGE_SHIFT << ATTRIBUTE_BITS |
-				       (record->pages_and_attributes & ATTRIBUTE_MASK);
+	record->pages_and_attributes = (end - start) >> PAGE_SHIFT << REGION_ATTRIBUTE_BITS |
+				       (record->pages_and_attributes & REGION_ATTRIBUTES);
 }
 
-static bool leaf_attributes_equal(const struct leaf_record *a, const struct leaf_record *b)
+static bool leaf_attributes_equal(const struct region_record *a, const struct region_record *b)
 {
-	return !((a->pages_and_attributes ^ b->pages_and_attributes) & ATTRIBUTE_MASK) &&
+	return !((a->pages_and_attributes ^ b->pages_and_attributes) & REGION_ATTRIBUTES) &&
 	       a->cookie == b->cookie && a->offset_or_base == b->offset_or_base;
 }
 
-static void pack(const struct addrspace_region *region, struct leaf_record *record)
+/** 0 for 0 and 1. */
+static uint64_t fault_around_order(unsigned pages)
 {
-	uint64_t attributes = region->permissions & PERMISSIONS_MASK;
+	uint64_t order = 0;
 
-	attributes |= (uint64_t)region->memory_type << MEMORY_TYPE_SHIFT;
-	attributes |= (uint64_t)region->backend.kind << BACKEND_KIND_SHIFT;
+	for (; pages > 1; pages >>= 1)
+		order++;
+	return order;
+}
+
+static void pack(const struct addrspace_region *region, struct region_record *record)
+{
+	uint64_t attributes = region->permissions & REGION_PERMISSIONS;
+
+	attributes |= (uint64_t)region->memory_type << REGION_MEMORY_TYPE_SHIFT;
+	attributes |= (uint64_t)region->backend.kind << REGION_KIND_SHIFT;
+	attributes |= (uint64_t)region->largest_leaf << REGION_LARGEST_LEAF_SHIFT;
+	attributes |= fault_around_order(region->fault_around) << REGION_FAULT_AROUND_SHIFT;
+	if (region->small_executable)
+		attributes |= REGION_SMALL_EXECUTABLE;
 	record->offset_or_base = 0;
 	if (region->backend.kind != ADDRSPACE_ALLOC)
 		record->offset_or_base = region->backend.u.linear.offset;
 	else if (region->backend.u.alloc.populate)
-		attributes |= BACKEND_POPULATE;
+		attributes |= REGION_POPULATE;
 	record->cookie = region->cookie;
 	record->pages_and_attributes = attributes;
 	leaf_set_range(record, region->gpa, region->gpa + region->size);
 }
 
-static void unpack(const struct leaf_record *record, struct addrspace_region *region)
+void addrspace_region_unpack(const struct region_record *record, struct addrspace_region *region)
 {
 	uint64_t attributes = record->pages_and_attributes;
+	uint64_t around = (attributes & REGION_FAULT_AROUND) >> REGION_FAULT_AROUND_SHIFT;
 
 	region->gpa = record->start;
-	region->size = attributes >> ATTRIBUTE_BITS << PAGE_SHIFT;
-	region->permissions = (unsigned)(attributes & PERMISSIONS_MASK);
-	region->memory_type =
-		(enum addrspace_memory_type)(attributes >> MEMORY_TYPE_SHIFT & MEMORY_TYPE_MASK);
+	region->size = region_record_size(record);
+	region->permissions = region_record_permissions(record);
+	region->memory_type = region_record_memory_type(record);
 	region->cookie = record->cookie;
 	region->backend.kind =
-		(enum addrspace_backend_kind)(attributes >> BACKEND_KIND_SHIFT & BACKEND_KIND_MASK);
+		(enum addrspace_backend_kind)((attributes & REGION_KIND) >> REGION_KIND_SHIFT);
 	region->backend.u.linear.offset = record->offset_or_base;
 	if (region->backend.kind == ADDRSPACE_ALLOC)
-		region->backend.u.alloc.populate = (attributes & BACKEND_POPULATE) != 0;
+		region->backend.u.alloc.populate = (attributes & REGION_POPULATE) != 0;
+	region->largest_leaf = (enum addrspace_leaf)((attributes & REGION_LARGEST_LEAF) >>
+						     REGION_LARGEST_LEAF_SHIFT);
+	region->fault_around = around ? 1u << around : 0;
+	region->small_executable = (attributes & REGION_SMALL_EXECUTABLE) != 0;
 }
 
 struct region_edit addrspace_region_edit_permissions(unsigned permissions)
 {
-	return (struct region_edit){PERMISSIONS_MASK, permissions & PERMISSIONS_MASK};
+	return (struct region_edit){REGION_PERMISSIONS, permissions & REGION_PERMISSIONS};
 }
 
 struct region_edit addrspace_region_edit_lazy(void)
 {
-	return (struct region_edit){BACKEND_POPULATE, 0};
+	return (struct region_edit){REGION_POPULATE, 0};
 }
 
 static uint64_t record_end(const union record *record, unsigned level)
@@ -224,12 +226,12 @@ static NEVER_INLINE void seek(const struct addrspace *as, uint64_t key, struct r
 }
 
 /** The last record before the path's place, or NULL at the start of the set. */
-static struct leaf_record *record_before(const struct region_path *path)
+static struct region_record *record_before(const struct region_path *path)
 {
 	return path->slot[0] ? &path->node[0]->records[path->slot[0] - 1].leaf : NULL;
 }
 
-static struct leaf_record *record_at(const struct region_path *path)
+static struct region_record *record_at(const struct region_path *path)
 {
 	return &path->node[0]->records[path->slot[0]].leaf;
 }
@@ -684,7 +686,7 @@ static void remove_records(struct region_work *work, unsigned from, unsigned to)
 static NEVER_INLINE void remove_range(struct region_work *work, uint64_t gpa, uint64_t end)
 {
 	while (work->as->region_depth) {
-		const struct leaf_record *record;
+		const struct region_record *record;
 		unsigned to;
 
 		seek(work->as, gpa, &work->path);
@@ -709,11 +711,11 @@ static NEVER_INLINE void remove_range(struct region_work *work, uint64_t gpa, ui
 /* Changes. */
 
 static void widen(const struct addrspace *as, struct region_path *path,
-		  const struct leaf_record *record, struct region_change *change)
+		  const struct region_record *record, struct region_change *change)
 {
 	uint64_t gpa = change->gpa;
 	uint64_t end = change->end;
-	const struct leaf_record *neighbour;
+	const struct region_record *neighbour;
 
 	seek(as, gpa, path);
 	neighbour = record_before(path);
@@ -728,10 +730,11 @@ static void widen(const struct addrspace *as, struct region_path *path,
 /** What becomes of [gpa, end) replaced by the record, or by nothing. */
 static NEVER_INLINE struct region_change plan_change(const struct addrspace *as,
 						     struct region_path *path, uint64_t gpa,
-						     uint64_t end, const struct leaf_record *record)
+						     uint64_t end,
+						     const struct region_record *record)
 {
 	struct region_change change = {gpa, end, record ? 1 : 0};
-	const struct leaf_record *before;
+	const struct region_record *before;
 
 	if (!as->region_depth)
 		return change;
@@ -749,7 +752,7 @@ static NEVER_INLINE struct region_change plan_change(const struct addrspace *as,
 /** Cuts a region that reaches over gpa. Answers where it ended if that is above end, else 0. */
 static NEVER_INLINE uint64_t cut_left(struct region_work *work, uint64_t gpa, uint64_t end)
 {
-	const struct leaf_record *before;
+	const struct region_record *before;
 	uint64_t old_end;
 
 	if (!work->as->region_depth)
@@ -798,7 +801,7 @@ static bool take_over(struct region_work *work)
 /** Puts work->record into its range, whatever is there. */
 static NEVER_INLINE void replace_by_record(struct region_work *work)
 {
-	struct leaf_record *record = &work->record.leaf;
+	struct region_record *record = &work->record.leaf;
 	struct region_change change =
 		plan_change(work->as, &work->path, record->start, leaf_end(record), record);
 	uint64_t old_end = cut_left(work, change.gpa, change.end);
@@ -857,17 +860,17 @@ static int reserve_for(struct addrspace *as, const struct region_path *left_path
 }
 
 /** True if the record would merge with a neighbour that ends, or starts, where it starts or ends. */
-static bool touches_equal(const struct leaf_record *left, const struct leaf_record *right)
+static bool touches_equal(const struct region_record *left, const struct region_record *right)
 {
 	return leaf_end(left) == right->start && leaf_attributes_equal(left, right);
 }
 
 /** Whether the path, which leads to where the record starts, is a gap for it. */
 static bool is_gap(const struct addrspace *as, const struct region_path *path,
-		   const struct leaf_record *record)
+		   const struct region_record *record)
 {
-	const struct leaf_record *before = record_before(path);
-	const struct leaf_record *after;
+	const struct region_record *before = record_before(path);
+	const struct region_record *after;
 	struct region_path next;
 
 	if (before && (leaf_end(before) > record->start || touches_equal(before, record)))
@@ -889,7 +892,7 @@ static unsigned whole_records(const struct addrspace *as, const struct region_pa
 			      uint64_t gpa, uint64_t end)
 {
 	const struct region_node *leaf = path->node[0];
-	const struct leaf_record *before = record_before(path);
+	const struct region_record *before = record_before(path);
 	unsigned behind = rank(leaf, end);
 
 	if ((before && leaf_end(before) > gpa) || behind == path->slot[0])
@@ -902,9 +905,9 @@ static unsigned whole_records(const struct addrspace *as, const struct region_pa
 
 /** Looks for a simple change with one search. */
 static void find_place(const struct addrspace *as, uint64_t gpa, uint64_t end,
-		       const struct leaf_record *record, struct region_place *place)
+		       const struct region_record *record, struct region_place *place)
 {
-	const struct leaf_record *before;
+	const struct region_record *before;
 	unsigned behind;
 
 	place->kind = REGION_PLACE_NONE;
@@ -929,7 +932,7 @@ int addrspace_region_set_reserve_at(struct addrspace *as, uint64_t gpa, uint64_t
 				    const struct addrspace_region *region,
 				    struct region_reserve *reserve, struct region_place *place)
 {
-	struct leaf_record record;
+	struct region_record record;
 
 	*reserve = (struct region_reserve){0};
 	if (region)
@@ -945,7 +948,7 @@ int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uin
 					 struct region_reserve *reserve)
 {
 	struct region_change change;
-	struct leaf_record record;
+	struct region_record record;
 	struct region_path path;
 
 	*reserve = (struct region_reserve){0};
@@ -960,12 +963,12 @@ int addrspace_region_set_reserve_replace(struct addrspace *as, uint64_t gpa, uin
 }
 
 /** True if the edit would change nothing of the record. */
-static bool edited(const struct leaf_record *record, struct region_edit edit)
+static bool edited(const struct region_record *record, struct region_edit edit)
 {
 	return (record->pages_and_attributes & edit.mask) == edit.value;
 }
 
-static void apply_edit(struct leaf_record *record, struct region_edit edit)
+static void apply_edit(struct region_record *record, struct region_edit edit)
 {
 	record->pages_and_attributes = (record->pages_and_attributes & ~edit.mask) | edit.value;
 }
@@ -974,7 +977,7 @@ static void apply_edit(struct leaf_record *record, struct region_edit edit)
  * or it lies inside whole, or needs no edit. */
 static NEVER_INLINE bool edited_cut(const struct addrspace *as, struct region_path *path,
 				    uint64_t address, uint64_t gpa, uint64_t end,
-				    struct region_edit edit, struct leaf_record *part)
+				    struct region_edit edit, struct region_record *part)
 {
 	uint64_t part_end;
 
@@ -994,7 +997,7 @@ static NEVER_INLINE bool edited_cut(const struct addrspace *as, struct region_pa
  * moves behind it. */
 static NEVER_INLINE bool edited_next(const struct addrspace *as, struct region_path *path,
 				     uint64_t *position, uint64_t end, struct region_edit edit,
-				     struct leaf_record *part)
+				     struct region_record *part)
 {
 	while (seek_ending_above(as, *position, path) && record_at(path)->start < end) {
 		*part = *record_at(path);
@@ -1008,7 +1011,7 @@ static NEVER_INLINE bool edited_next(const struct addrspace *as, struct region_p
 }
 
 /** How many records come when the part is put in place; and where. */
-static unsigned part_insertions(const struct addrspace *as, const struct leaf_record *part,
+static unsigned part_insertions(const struct addrspace *as, const struct region_record *part,
 				struct region_path *path)
 {
 	struct region_change change = plan_change(as, path, part->start, leaf_end(part), part);
@@ -1022,7 +1025,7 @@ int addrspace_region_set_reserve_edit(struct addrspace *as, uint64_t gpa, uint64
 {
 	unsigned left = 0;
 	unsigned right = 0;
-	struct leaf_record part;
+	struct region_record part;
 	struct region_path left_path;
 	struct region_path right_path;
 
@@ -1047,7 +1050,7 @@ void addrspace_region_set_release(struct addrspace *as, struct region_reserve *r
 /** A region that reaches over gpa and end loses what is between. */
 static void cut_hole(struct region_work *work, uint64_t gpa, uint64_t end)
 {
-	const struct leaf_record *before = record_before(&work->path);
+	const struct region_record *before = record_before(&work->path);
 
 	work->record.leaf = *before;
 	leaf_set_range(&work->record.leaf, end, leaf_end(before));
@@ -1176,28 +1179,25 @@ static inline bool is_single_node(const struct addrspace *as)
 	return as->region_depth == 1 && !as->handler->physical_to_virtual;
 }
 
-static NEVER_INLINE bool find_in_tree(const struct addrspace *as, uint64_t gpa,
-				      struct addrspace_region *region)
+const struct region_record *addrspace_region_set_record(const struct addrspace *as, uint64_t gpa)
 {
-	const union record *record = search_tree(as, gpa);
+	const union record *record;
 
-	if (record)
-		unpack(&record->leaf, region);
-	return record != NULL;
+	if (is_single_node(as))
+		record = search_node(direct_pointer(as, as->region_root), gpa, 0);
+	else
+		record = search_tree(as, gpa);
+	return record ? &record->leaf : NULL;
 }
 
 bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
 			       struct addrspace_region *region)
 {
-	const union record *record;
+	const struct region_record *record = addrspace_region_set_record(as, gpa);
 
-	if (!is_single_node(as))
-		return find_in_tree(as, gpa, region);
-	record = search_node(direct_pointer(as, as->region_root), gpa, 0);
-	if (!record)
-		return false;
-	unpack(&record->leaf, region);
-	return true;
+	if (record)
+		addrspace_region_unpack(record, region);
+	return record != NULL;
 }
 
 static NEVER_INLINE uint64_t end_in_tree(const struct addrspace *as, uint64_t gpa)
@@ -1225,7 +1225,7 @@ bool addrspace_region_set_next(const struct addrspace *as, uint64_t gpa,
 	if (!seek_ending_above(as, gpa, &path))
 		return false;
 	if (region)
-		unpack(record_at(&path), region);
+		addrspace_region_unpack(record_at(&path), region);
 	return true;
 }
 
@@ -1268,7 +1268,7 @@ bool addrspace_region_set_find_gap(const struct addrspace *as, uint64_t hint, ui
 /* Verification. */
 
 struct verification {
-	const struct leaf_record *previous;
+	const struct region_record *previous;
 	uint64_t regions;
 	uint64_t nodes;
 };
@@ -1292,8 +1292,8 @@ static const char *verify_regions(const struct region_node *leaf, struct verific
 				  uint64_t *gpa)
 {
 	for (unsigned i = 0; i < leaf->count; i++) {
-		const struct leaf_record *record = &leaf->records[i].leaf;
-		const struct leaf_record *previous = seen->previous;
+		const struct region_record *record = &leaf->records[i].leaf;
+		const struct region_record *previous = seen->previous;
 		uint64_t end = leaf_end(record);
 
 		*gpa = record->start;

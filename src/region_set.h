@@ -12,6 +12,53 @@
 /** Levels that the tree can grow to: far more than a region per page of the largest space needs. */
 #define REGION_SET_MAX_DEPTH 8
 
+/**
+ * A region as the set keeps it. The fault path reads what it needs from here, where the others take
+ * copies.
+ */
+struct region_record {
+	uint64_t start;
+	uint64_t pages_and_attributes;
+	uint64_t cookie;
+	uint64_t offset_or_base; /* of a linear region, of a trap region; else 0 */
+};
+
+/*
+ *	63 ... 16   15 ... 12      11                10, 9         8         7 ... 5   4, 3   2 ... 0
+ *	pages       fault-around   small_executable  largest leaf  populate  kind      type   permissions
+ *	            (order)
+ */
+#define REGION_ATTRIBUTE_BITS     16
+#define REGION_ATTRIBUTES         UINT64_C(0xffff)
+#define REGION_PERMISSIONS        UINT64_C(0x7)
+#define REGION_MEMORY_TYPE_SHIFT  3
+#define REGION_MEMORY_TYPE        (UINT64_C(0x3) << REGION_MEMORY_TYPE_SHIFT)
+#define REGION_KIND_SHIFT         5
+#define REGION_KIND               (UINT64_C(0x7) << REGION_KIND_SHIFT)
+#define REGION_POPULATE           (UINT64_C(1) << 8)
+#define REGION_LARGEST_LEAF_SHIFT 9
+#define REGION_LARGEST_LEAF       (UINT64_C(0x3) << REGION_LARGEST_LEAF_SHIFT)
+#define REGION_SMALL_EXECUTABLE   (UINT64_C(1) << 11)
+#define REGION_FAULT_AROUND_SHIFT 12
+#define REGION_FAULT_AROUND       (UINT64_C(0xf) << REGION_FAULT_AROUND_SHIFT)
+
+static inline uint64_t region_record_size(const struct region_record *record)
+{
+	return record->pages_and_attributes >> REGION_ATTRIBUTE_BITS << 12;
+}
+
+static inline unsigned region_record_permissions(const struct region_record *record)
+{
+	return (unsigned)(record->pages_and_attributes & REGION_PERMISSIONS);
+}
+
+static inline enum addrspace_memory_type
+region_record_memory_type(const struct region_record *record)
+{
+	return (enum addrspace_memory_type)((record->pages_and_attributes & REGION_MEMORY_TYPE) >>
+					    REGION_MEMORY_TYPE_SHIFT);
+}
+
 struct region_node;
 
 /** A way from the root to a place in a leaf: the nodes, and which record of each. */
@@ -51,6 +98,10 @@ struct region_edit addrspace_region_edit_permissions(unsigned permissions);
 /** Frames come on first fault from now on. For alloc regions only. */
 struct region_edit addrspace_region_edit_lazy(void);
 
+/** The record of the region that contains gpa, good while the lock is held; NULL if there is none. */
+const struct region_record *addrspace_region_set_record(const struct addrspace *as, uint64_t gpa);
+/** The region of a record. */
+void addrspace_region_unpack(const struct region_record *record, struct addrspace_region *region);
 /** Copies the region that contains gpa; false if there is none. */
 bool addrspace_region_set_find(const struct addrspace *as, uint64_t gpa,
 			       struct addrspace_region *region);

@@ -157,11 +157,12 @@ static int install_table(struct addrspace *as, unsigned level, uint64_t gpa, uin
 
 /** Frees an entry of a slot at level that was built for the page and not published: a chain, so that it
  * takes less stack than trees do. */
-static RARELY void install_undo(struct addrspace *as, const struct addrspace_region *region,
+static RARELY void install_undo(struct addrspace *as, const struct region_record *record,
 				uint64_t gpa, uint64_t entry, unsigned level)
 {
-	struct walk_owner owner = {.region = *region};
+	struct walk_owner owner = {0};
 
+	owner_set(&owner, record);
 	while (ENTRY_FORMAT.is_table(entry, level)) {
 		uint64_t hpa = ENTRY_FORMAT.table_address(entry);
 		const uint64_t *table = frame_pointer(as, hpa);
@@ -173,70 +174,134 @@ static RARELY void install_undo(struct addrspace *as, const struct addrspace_reg
 	free_leaf(as, entry, level, gpa, &owner);
 }
 
-/** The tables from the leaf in *entry up to a slot at level, all private; on failure nothing is left
- * of them, nor of the leaf. */
-static NEVER_INLINE int install_tables(struct addrspace *as, const struct addrspace_region *region,
-				       uint64_t gpa, unsigned level, uint64_t *entry)
+/** The tables from the leaf in *entry, at level, up to a slot at top, all private; on failure nothing is
+ * left of them, nor of the leaf. */
+static NEVER_INLINE int install_tables(struct addrspace *as, const struct region_record *record,
+				       uint64_t gpa, unsigned level, unsigned top, uint64_t *entry)
 {
-	for (unsigned below = 0; below < level; below++) {
-		int error = install_table(as, below, gpa, entry);
+	for (; level < top; level++) {
+		int error = install_table(as, level, gpa, entry);
 
 		if (error) {
-			install_undo(as, region, gpa, *entry, below);
+			install_undo(as, record, gpa, *entry, level);
 			return error;
 		}
 	}
 	return 0;
 }
 
-/** A frame and its leaf; on failure nothing is left. */
-ALWAYS_INLINE int install_leaf(struct addrspace *as, const struct addrspace_region *region,
-			       uint64_t gpa, uint64_t *entry)
+/** The frames of a leaf at level that starts at gpa, and the leaf; on failure nothing is left. */
+ALWAYS_INLINE int install_leaf(struct addrspace *as, const struct region_record *record,
+			       unsigned level, uint64_t gpa, uint64_t *entry)
 {
+	uint64_t frames = level_size(level) >> PAGE_SHIFT;
 	uint64_t hpa;
 	int error = 0;
 
 	if (UNLIKELY(as->handler->charge))
-		error = addrspace_frame_charge(as, ADDRSPACE_FRAME_GUEST, 1);
+		error = addrspace_frame_charge(as, ADDRSPACE_FRAME_GUEST, frames);
 	if (UNLIKELY(error))
 		return error;
-	error = allocate_guest_frame(as, gpa, region->cookie, &hpa);
+	error = allocate_guest_frames(as, level, gpa, record->cookie, &hpa);
 	if (UNLIKELY(error)) {
-		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, 1);
+		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, frames);
 		return error;
 	}
-	*entry = ENTRY_FORMAT.leaf(space_traits(as), 0, region->permissions, region->memory_type) |
+	*entry = ENTRY_FORMAT.leaf(space_traits(as), level, region_record_permissions(record),
+				   region_record_memory_type(record)) |
 		 ENTRY_FORMAT.owned | ENTRY_FORMAT.address_bits(hpa);
 	return 0;
 }
 
-/** Allocates a frame for the region's page and links it at an absent position: ADDRSPACE_FAULT_RESOLVED,
- * an error, or PAGE_TABLE_LOST. */
-ALWAYS_INLINE int walk_install(struct addrspace *as, const struct page_table_position *position,
-			       const struct addrspace_region *region, uint64_t gpa)
+/** Other CPUs' faults share the lock: who finds the slot filled gives all that the entry names back, and
+ * answers PAGE_TABLE_LOST. */
+ALWAYS_INLINE int install_entry(struct addrspace *as, const struct region_record *record,
+				uint64_t gpa, unsigned level, uint64_t *slot, uint64_t entry)
 {
 	uint64_t empty = 0;
+
+	if (!as->handler->lock_shared) {
+		entry_write(slot, entry);
+	} else if (UNLIKELY(!entry_exchange(slot, &empty, entry))) {
+		install_undo(as, record, gpa, entry, level);
+		return PAGE_TABLE_LOST;
+	}
+	return ADDRSPACE_FAULT_RESOLVED;
+}
+
+/** Links a private leaf at level at an absent position at or above that: ADDRSPACE_FAULT_RESOLVED,
+ * or nothing is left and it is an error, or PAGE_TABLE_LOST. */
+ALWAYS_INLINE int install_link(struct addrspace *as, const struct page_table_position *position,
+			       const struct region_record *record, unsigned level, uint64_t gpa,
+			       uint64_t entry)
+{
+	int result;
+
+	if (UNLIKELY(position->level > level)) {
+		result = install_tables(as, record, gpa, level, position->level, &entry);
+		if (result)
+			return result;
+	}
+	mark_owned(position->parent);
+	result = install_entry(as, record, gpa, position->level, position->slot, entry);
+	if (UNLIKELY(result))
+		return result;
+	cpu_publish_entries();
+	return ADDRSPACE_FAULT_RESOLVED;
+}
+
+/** Allocates a page for the region and links it at an absent position. */
+ALWAYS_INLINE int install_page(struct addrspace *as, const struct page_table_position *position,
+			       const struct region_record *record, uint64_t gpa)
+{
 	uint64_t entry;
-	int error = install_leaf(as, region, gpa, &entry);
+	int error = install_leaf(as, record, 0, gpa, &entry);
 
 	if (UNLIKELY(error))
 		return error;
-	if (UNLIKELY(position->level > 0)) {
-		error = install_tables(as, region, gpa, position->level, &entry);
-		if (error)
-			return error;
+	return install_link(as, position, record, 0, gpa, entry);
+}
+
+/** By itself, so that its frame is gone from the stack when the tables follow. */
+static RARELY int install_run(struct addrspace *as, const struct region_record *record,
+			      unsigned level, uint64_t gpa, uint64_t *entry)
+{
+	return install_leaf(as, record, level, gpa, entry);
+}
+
+/** True if the slot at level that begins at start is empty and lies in the region. */
+static bool install_fits(const struct addrspace *as, const struct page_table_position *position,
+			 const struct region_record *record, unsigned level, uint64_t start)
+{
+	return level <= position->level && as->leaf_levels >> level & 1 && start >= record->start &&
+	       level_size(level) <= region_record_size(record) - (start - record->start);
+}
+
+/** For a region that wants more than a page at a time: the largest run that fits and can be had. */
+static RARELY int install_largest(struct addrspace *as, const struct page_table_position *position,
+				  const struct region_record *record, uint64_t gpa)
+{
+	for (unsigned level = backend_record_largest_run(record);; level--) {
+		uint64_t start = gpa & ~(level_size(level) - 1);
+		int result = ADDRSPACE_ENOMEM;
+		uint64_t entry;
+
+		if (install_fits(as, position, record, level, start))
+			result = install_run(as, record, level, start, &entry);
+		if (!result)
+			result = install_link(as, position, record, level, start, entry);
+		if (level == 0 || (result != ADDRSPACE_ENOMEM && result != ADDRSPACE_EDQUOT))
+			return result;
 	}
-	mark_owned(position->parent);
-	/* Other CPUs' faults share the lock: who finds the slot filled gives the whole chain back.
-	 */
-	if (!as->handler->lock_shared) {
-		entry_write(position->slot, entry);
-	} else if (UNLIKELY(!entry_exchange(position->slot, &empty, entry))) {
-		install_undo(as, region, gpa, entry, position->level);
-		return PAGE_TABLE_LOST;
-	}
-	cpu_publish_entries();
-	return ADDRSPACE_FAULT_RESOLVED;
+}
+
+/** What an absent or refusing entry comes to, where it is not simply a page that is to come. */
+static RARELY int fault_otherwise(struct addrspace *as, const struct page_table_position *position,
+				  const struct region_record *record, uint64_t entry, uint64_t gpa)
+{
+	if (entry || !backend_record_faults_in(record))
+		return backend_record_unresolved(record);
+	return install_largest(as, position, record, gpa);
 }
 
 /** Walks first: where a leaf allows the access, the guest need only retry. */
@@ -245,18 +310,23 @@ ALWAYS_INLINE int walk_fault(struct addrspace *as, uint64_t gpa, unsigned access
 {
 	struct page_table_position position;
 	uint64_t entry = walk_to_leaf(as, gpa, levels, &position);
-	struct addrspace_region region;
+	const struct region_record *record;
 
 	*level = position.level;
 	if (leaf_allows(entry, access))
 		return ADDRSPACE_FAULT_ALREADY_RESOLVED;
-	if (!addrspace_region_set_find(as, gpa, &region))
+	record = addrspace_region_set_record(as, gpa);
+	if (!record)
 		return ADDRSPACE_FAULT_NOT_BACKED;
-	if (access & ~region.permissions)
+	if (access & ~region_record_permissions(record))
 		return ADDRSPACE_FAULT_DENIED;
-	if (entry || !backend_faults_in(&region))
-		return backend_unresolved(&region);
-	return walk_install(as, &position, &region, gpa);
+	if (UNLIKELY(entry || !backend_record_faults_page_in(record))) {
+		/* A copy, so that the path above keeps its own in registers. */
+		struct page_table_position where = position;
+
+		return fault_otherwise(as, &where, record, entry, gpa);
+	}
+	return install_page(as, &position, record, gpa);
 }
 
 ALWAYS_INLINE bool walk_translate(const struct addrspace *as, uint64_t gpa, unsigned levels,

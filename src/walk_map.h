@@ -24,7 +24,8 @@ static NEVER_INLINE void builder_start(struct builder *builder, struct addrspace
 	builder->frames = 0;
 	builder->leaf_levels = 0;
 	for (unsigned level = 0; level <= PAGE_TABLE_MAX_LEAF; level++) {
-		bool aligned = !((fill->gpa ^ fill->hpa) & (level_size(level) - 1));
+		bool aligned = fill->source == PAGE_TABLE_ALLOCATE ||
+			       !((fill->gpa ^ fill->hpa) & (level_size(level) - 1));
 
 		builder->leaves[level] = ENTRY_FORMAT.leaf(space_traits(as), level,
 							   fill->permissions, fill->memory_type);
@@ -32,7 +33,7 @@ static NEVER_INLINE void builder_start(struct builder *builder, struct addrspace
 			builder->leaves[level] |= ENTRY_FORMAT.owned;
 		if (fill->dirty && as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
 			builder->leaves[level] = ENTRY_FORMAT.with_dirty(builder->leaves[level]);
-		if (level == 0 || (fill->source == PAGE_TABLE_LINEAR && aligned))
+		if (level == 0 || (level <= (unsigned)fill->largest_leaf && aligned))
 			builder->leaf_levels |= as->leaf_levels & (1u << level);
 	}
 }
@@ -42,13 +43,14 @@ ALWAYS_INLINE bool builder_has_leaves(const struct builder *builder, unsigned le
 	return builder->leaf_levels >> level & 1;
 }
 
-/** One frame of guest data, filled and prepared; its charge has been paid. */
-ALWAYS_INLINE int allocate_guest_frame(struct addrspace *as, uint64_t gpa, uint64_t cookie,
-				       uint64_t *hpa)
+/** The frames of a leaf at level, filled and prepared; their charge has been paid. */
+ALWAYS_INLINE int allocate_guest_frames(struct addrspace *as, unsigned level, uint64_t gpa,
+					uint64_t cookie, uint64_t *hpa)
 {
 	const struct paging_handler *handler = as->handler;
 	const struct addrspace_frame_request request = {
 		.kind = ADDRSPACE_FRAME_GUEST,
+		.order = PAGE_TABLE_INDEX_BITS * level,
 		.gpa = gpa,
 		.cookie = cookie,
 	};
@@ -58,24 +60,30 @@ ALWAYS_INLINE int allocate_guest_frame(struct addrspace *as, uint64_t gpa, uint6
 	if (error)
 		return error;
 	if (frame.contents != ADDRSPACE_FRAME_ZEROED && frame.contents != ADDRSPACE_FRAME_VALID)
-		memset(frame_pointer(as, frame.hpa), 0, ADDRSPACE_PAGE_SIZE);
+		memset(frame_pointer(as, frame.hpa), 0, level_size(level));
 	/* Filled, then prepared, then published: the guest may look with its caches off. */
 	if (UNLIKELY(handler->prepare_frame))
-		handler->prepare_frame(as->handler_ctx, frame.hpa, ADDRSPACE_PAGE_SIZE);
+		handler->prepare_frame(as->handler_ctx, frame.hpa, level_size(level));
 	*hpa = frame.hpa;
+	return 0;
+}
+
+ALWAYS_INLINE int build_owned(struct builder *builder, unsigned level, uint64_t gpa,
+			      uint64_t *entry)
+{
+	uint64_t hpa;
+	int error = allocate_guest_frames(builder->as, level, gpa, builder->fill->cookie, &hpa);
+
+	if (error)
+		return error;
+	builder->frames += level_size(level) >> PAGE_SHIFT;
+	*entry = builder->leaves[level] | ENTRY_FORMAT.address_bits(hpa);
 	return 0;
 }
 
 static int build_page(struct builder *builder, uint64_t gpa, uint64_t *entry)
 {
-	uint64_t hpa;
-	int error = allocate_guest_frame(builder->as, gpa, builder->fill->cookie, &hpa);
-
-	if (error)
-		return error;
-	builder->frames++;
-	*entry = builder->leaves[0] | ENTRY_FORMAT.address_bits(hpa);
-	return 0;
+	return build_owned(builder, 0, gpa, entry);
 }
 
 static uint64_t build_leaf(const struct builder *builder, unsigned level, uint64_t gpa)
@@ -183,7 +191,9 @@ static void build_sync(const struct addrspace *as, const uint64_t *table, unsign
 static struct walk_owner builder_owner(const struct page_table_fill *fill)
 {
 	return (struct walk_owner){
-		.region = {.gpa = fill->gpa, .size = fill->end - fill->gpa, .cookie = fill->cookie},
+		.gpa = fill->gpa,
+		.size = fill->end - fill->gpa,
+		.cookie = fill->cookie,
 	};
 }
 

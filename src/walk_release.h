@@ -6,12 +6,21 @@
 #include "region_set.h"
 #include "walk.h"
 
-/** Whose cookie goes with the guest frames being freed: the region last looked up, or one that is
+/** Whose cookie goes with the guest frames being freed: of the region last looked up, or of one that is
  * not in the set yet. */
 struct walk_owner {
-	struct addrspace_region region;
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t cookie;
 	bool keep_charge;
 };
+
+static void owner_set(struct walk_owner *owner, const struct region_record *record)
+{
+	owner->gpa = record->start;
+	owner->size = region_record_size(record);
+	owner->cookie = record->cookie;
+}
 
 static uint64_t *entry_table(const struct addrspace *as, uint64_t entry)
 {
@@ -36,12 +45,13 @@ static inline void free_leaf(struct addrspace *as, uint64_t entry, unsigned leve
 		.gpa = gpa,
 	};
 
-	if (UNLIKELY(gpa - owner->region.gpa >= owner->region.size)) {
-		bool found = addrspace_region_set_find(as, gpa, &owner->region);
+	if (UNLIKELY(gpa - owner->gpa >= owner->size)) {
+		const struct region_record *record = addrspace_region_set_record(as, gpa);
 
-		WALK_ASSERT(found);
+		WALK_ASSERT(record);
+		owner_set(owner, record);
 	}
-	request.cookie = owner->region.cookie;
+	request.cookie = owner->cookie;
 	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.leaf_address(entry, level));
 	if (UNLIKELY(as->handler->uncharge) && !owner->keep_charge)
 		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, UINT64_C(1) << request.order);

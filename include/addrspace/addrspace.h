@@ -188,7 +188,8 @@ int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint
 /**
  * Maps [gpa, gpa + size) to memory from the handler. Exclusive lock.
  *
- * Lazy, each frame on its page's first fault: no table and no frame is allocated, whatever the size.
+ * Lazy, frames on first fault: no table and no frame is allocated, whatever the size. How many come with
+ * a fault, and in which runs, is up to attributes->largest_leaf and fault_around.
  * With POPULATE: a frame for every page, zeroed unless the handler says otherwise, prepared, then
  * published.
  *
@@ -262,7 +263,8 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
  * been stopped before. Pages without permissions lose their frames as well.
  *
  * What was populated is lazy from now on: such regions are split and merged as needed, and their
- * ends may need region nodes. In lazy regions it needs no memory. Emptied tables are given back.
+ * ends may need region nodes; a large leaf that is cut needs tables. In lazy regions of pages it needs no
+ * memory. Emptied tables are given back, so that a whole run may come next time.
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping
  *   ADDRSPACE_ERANGE   outside the space
@@ -315,8 +317,11 @@ void addrspace_clear(struct addrspace *as);
  * several. It walks first, so a leaf that allows the access is "already resolved" whatever the region
  * says; it is idempotent.
  *
- * May allocate one guest frame and the tables above it; gives back what it took if another CPU was
- * faster. Invalidates on this CPU only, and only on formats whose CPU may cache not-present entries.
+ * May allocate guest frames and the tables above them; gives back what it took if another CPU was
+ * faster. One page, unless the region says otherwise: where largest_leaf allows it and the 2 MiB (1 GiB)
+ * around gpa are empty and lie in the region, one run of frames for all of them, zeroed or vouched for by
+ * the handler as a whole, if quota and handler have it; else the next smaller size, down to a page. So
+ * a large leaf never is the reason of "out of memory". Invalidates on this CPU only, and only on formats whose CPU may cache not-present entries.
  * region, if not NULL, receives a copy of the region for every outcome of a fault on one, else zeroes.
  * @return an enum addrspace_fault, or:
  *   ADDRSPACE_EINVAL  as is NULL; access is 0 or has unknown bits

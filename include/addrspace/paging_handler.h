@@ -73,6 +73,10 @@ struct paging_handler {
 	 * Takes 4096 << request->order bytes of naturally aligned host-physical memory. False: there is
 	 * none, and the call fails with ADDRSPACE_ENOMEM. frame->contents is set to DIRTY before.
 	 * Locked shared (a fault), exclusive, or not at all (init).
+	 *
+	 * Guest data is asked for by order 0, and in regions with a largest_leaf by 9 (2 MiB) or 18 (1 GiB)
+	 * first: false then leads to the next smaller order. contents holds for the whole run: where some
+	 * of its pages had been evicted, fill all of it and answer VALID, or refuse the run.
 	 */
 	bool (*allocate)(void *ctx, const struct addrspace_frame_request *request,
 			 struct addrspace_frame *frame);

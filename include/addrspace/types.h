@@ -70,6 +70,16 @@ enum addrspace_backend_kind {
 	ADDRSPACE_TRAP = 2,  /**< Nothing: each access faults, and the embedder emulates it. */
 };
 
+/** Sizes of leaves. */
+enum addrspace_leaf {
+	ADDRSPACE_LEAF_4K = 0,
+	ADDRSPACE_LEAF_2M = 1,
+	ADDRSPACE_LEAF_1G = 2,
+};
+
+/** Most pages that one fault brings in by fault_around: a table's worth. */
+#define ADDRSPACE_MAX_FAULT_AROUND 512
+
 /** What backs a region: a tagged union. */
 struct addrspace_backend {
 	enum addrspace_backend_kind kind;
@@ -97,6 +107,9 @@ struct addrspace_region {
 	enum addrspace_memory_type memory_type;
 	uint64_t cookie; /**< The embedder's; the library only hands it back. */
 	struct addrspace_backend backend;
+	enum addrspace_leaf largest_leaf; /**< As in its attributes; LEAF_4K unless alloc. */
+	unsigned fault_around;            /**< As in its attributes; 0 where it is off. */
+	bool small_executable;            /**< As in its attributes. */
 };
 
 /** The attributes a region is mapped with. */
@@ -104,6 +117,24 @@ struct addrspace_attributes {
 	unsigned permissions; /**< A set of enum addrspace_permission. */
 	enum addrspace_memory_type memory_type;
 	uint64_t cookie;
+	/**
+	 * addrspace_map_alloc() only: the largest run of frames that it asks the handler for at once. A
+	 * limit, not a demand: where CPU, alignment, region or memory do not allow such a leaf, the next
+	 * smaller size is tried. 4 KiB where left 0.
+	 */
+	enum addrspace_leaf largest_leaf;
+	/**
+	 * addrspace_map_alloc() only: a fault brings in as many pages, a power of two of at most
+	 * ADDRSPACE_MAX_FAULT_AROUND: the aligned block of so many around the page, as far as it lies in the
+	 * region, is not there yet, and memory goes. 0 and 1: the page alone.
+	 */
+	unsigned fault_around;
+	/**
+	 * No leaf above 4 KiB may be executed: for CPUs that must not meet large executable leaves (Intel
+	 * erratum "instruction fetch may cause machine check error when page size is changed",
+	 * CVE-2018-12207, "iTLB multihit"). Where execution is allowed all leaves are pages.
+	 */
+	bool small_executable;
 };
 
 /** What a translation found. Valid until the next call that takes the exclusive lock. */

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend.h"
 
+enum addrspace_leaf addrspace_backend_largest_leaf(const struct addrspace_region *region)
+{
+	if (region->small_executable && region->permissions & ADDRSPACE_EXECUTE)
+		return ADDRSPACE_LEAF_4K;
+	return region->backend.kind == ADDRSPACE_LINEAR ? ADDRSPACE_LEAF_1G : region->largest_leaf;
+}
+
 static struct page_table_fill fill_range(const struct addrspace_region *region, uint64_t gpa,
 					 uint64_t end)
 {
@@ -10,6 +17,7 @@ static struct page_table_fill fill_range(const struct addrspace_region *region, 
 		.cookie = region->cookie,
 		.permissions = region->permissions,
 		.memory_type = region->memory_type,
+		.largest_leaf = addrspace_backend_largest_leaf(region),
 	};
 }
 

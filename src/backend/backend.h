@@ -7,6 +7,7 @@
 #define ADDRSPACE_SRC_BACKEND_BACKEND_H
 
 #include "page_table.h"
+#include "region_set.h"
 
 /** Describes what must be in the table once the region is mapped; false if nothing: it comes with
  * faults. */
@@ -27,13 +28,6 @@ void addrspace_linear_move(struct addrspace_region *region, uint64_t gpa, uint64
 bool addrspace_alloc_fill(const struct addrspace_region *region, struct page_table_fill *fill);
 void addrspace_alloc_hand_over(uint64_t new_hpa, struct page_table_fill *fill);
 
-/** What a fault means that the region allows and that nothing can be installed for. */
-static inline enum addrspace_fault backend_unresolved(const struct addrspace_region *region)
-{
-	return region->backend.kind == ADDRSPACE_TRAP ? ADDRSPACE_FAULT_EMULATE
-						      : ADDRSPACE_FAULT_CONFIGURATION;
-}
-
 /** Whether every page of the region has a leaf. */
 static inline bool backend_is_whole(const struct addrspace_region *region)
 {
@@ -46,6 +40,45 @@ static inline bool backend_faults_in(const struct addrspace_region *region)
 {
 	return region->backend.kind == ADDRSPACE_ALLOC && !region->backend.u.alloc.populate;
 }
+
+/** What a fault means that the region allows and that nothing can be installed for. */
+static inline enum addrspace_fault backend_record_unresolved(const struct region_record *record)
+{
+	uint64_t kind = (record->pages_and_attributes & REGION_KIND) >> REGION_KIND_SHIFT;
+
+	return kind == ADDRSPACE_TRAP ? ADDRSPACE_FAULT_EMULATE : ADDRSPACE_FAULT_CONFIGURATION;
+}
+
+/** backend_faults_in() of a record. */
+static inline bool backend_record_faults_in(const struct region_record *record)
+{
+	const uint64_t mask = REGION_KIND | REGION_POPULATE;
+
+	return (record->pages_and_attributes & mask) == (uint64_t)ADDRSPACE_ALLOC
+								<< REGION_KIND_SHIFT;
+}
+
+/** The same, where the region asks for no more than that page. */
+static inline bool backend_record_faults_page_in(const struct region_record *record)
+{
+	const uint64_t mask =
+		REGION_KIND | REGION_POPULATE | REGION_LARGEST_LEAF | REGION_FAULT_AROUND;
+
+	return (record->pages_and_attributes & mask) == (uint64_t)ADDRSPACE_ALLOC
+								<< REGION_KIND_SHIFT;
+}
+
+/** Of a region whose frames come with faults: the level of the largest leaf that one may bring. */
+static inline unsigned backend_record_largest_run(const struct region_record *record)
+{
+	if (record->pages_and_attributes & REGION_SMALL_EXECUTABLE &&
+	    region_record_permissions(record) & ADDRSPACE_EXECUTE)
+		return ADDRSPACE_LEAF_4K;
+	return (record->pages_and_attributes & REGION_LARGEST_LEAF) >> REGION_LARGEST_LEAF_SHIFT;
+}
+
+/** The largest leaf that the region takes, if CPU, alignment and memory allow it. */
+enum addrspace_leaf addrspace_backend_largest_leaf(const struct addrspace_region *region);
 
 /** Whether leaves say where its bytes are. */
 static inline bool backend_is_memory(const struct addrspace_region *region)

@@ -518,6 +518,9 @@ static void snapshot_regions(struct addrspace *as, struct fake_snapshot *snapsho
 			mix(digest, region.backend.u.trap.base);
 		else
 			mix(digest, region.backend.u.alloc.populate);
+		mix(digest, (unsigned)region.largest_leaf);
+		mix(digest, region.fault_around);
+		mix(digest, region.small_executable);
 		gpa = region.gpa + region.size;
 	}
 }

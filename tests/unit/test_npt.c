@@ -60,7 +60,10 @@ static uint64_t *entry_at(struct fixture *fixture, uint64_t gpa, unsigned level)
 static void map(struct fixture *fixture, uint64_t gpa, uint64_t size, uint64_t hpa,
 		unsigned permissions, enum addrspace_memory_type type)
 {
-	const struct addrspace_attributes attributes = {permissions, type, 0};
+	const struct addrspace_attributes attributes = {
+		.permissions = permissions,
+		.memory_type = type,
+	};
 
 	assert_int_equal(addrspace_map_linear(&fixture->as, gpa, size, hpa, &attributes, 0), 0);
 }
@@ -353,8 +356,10 @@ static int try_init(const struct addrspace_config *config, unsigned *levels, uns
 	assert_int_equal(registers.host_cr4_mask, 1 << 12);
 	*levels = registers.host_cr4 == 1 << 12 ? 5 : 4;
 	for (unsigned type = 0; type < 4; type++) {
-		const struct addrspace_attributes attributes = {R, (enum addrspace_memory_type)type,
-								0};
+		const struct addrspace_attributes attributes = {
+			.permissions = R,
+			.memory_type = (enum addrspace_memory_type)type,
+		};
 
 		error = addrspace_map_alloc(&as, type * GIB, PAGE, &attributes, 0);
 		if (error)

@@ -850,8 +850,11 @@ static void dump_shows_regions_and_the_runs_below_them(void **state)
 		"  0x000000080000000 -> 0x0000040000000 1 x 4 KiB rw- write-back",
 	};
 	/* clang-format on */
-	const struct addrspace_attributes device = {RW, ADDRSPACE_DEVICE,
-						    UINT64_C(0xfedcba9876543210)};
+	const struct addrspace_attributes device = {
+		.permissions = RW,
+		.memory_type = ADDRSPACE_DEVICE,
+		.cookie = UINT64_C(0xfedcba9876543210),
+	};
 	const struct addrspace_attributes guard = {0};
 	struct fixture *fixture = *state;
 	struct dump dump;

@@ -258,6 +258,9 @@ static void assert_same_region(const struct addrspace_region *a, const struct ad
 		assert_int_equal(a->backend.u.linear.offset, b->backend.u.linear.offset);
 	else
 		assert_int_equal(a->backend.u.alloc.populate, b->backend.u.alloc.populate);
+	assert_int_equal(a->largest_leaf, b->largest_leaf);
+	assert_int_equal(a->fault_around, b->fault_around);
+	assert_int_equal(a->small_executable, b->small_executable);
 }
 
 /** The set is exactly these regions. */
@@ -428,6 +431,11 @@ static void region_comes_back_with_everything_it_was_given(void **state)
 	b.permissions = 0;
 	b.memory_type = ADDRSPACE_DEVICE;
 	b.backend.u.alloc.populate = true;
+	b.largest_leaf = ADDRSPACE_LEAF_1G;
+	b.fault_around = ADDRSPACE_MAX_FAULT_AROUND;
+	b.small_executable = true;
+	c.largest_leaf = ADDRSPACE_LEAF_2M;
+	c.fault_around = 2;
 	c.permissions = ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE;
 	c.memory_type = ADDRSPACE_NON_CACHEABLE;
 	put(a);
@@ -643,6 +651,38 @@ static void different_population_does_not_merge(void **state)
 	(void)state;
 	right.backend.u.alloc.populate = true;
 	expect_no_merge(lazy(10, 5, 1), right);
+}
+
+static void different_leaf_limits_do_not_merge(void **state)
+{
+	struct addrspace_region right = lazy(15, 5, 1);
+
+	(void)state;
+	right.largest_leaf = ADDRSPACE_LEAF_2M;
+	expect_no_merge(lazy(10, 5, 1), right);
+	right.largest_leaf = ADDRSPACE_LEAF_4K;
+	right.fault_around = 16;
+	expect_no_merge(lazy(10, 5, 1), right);
+	right.fault_around = 0;
+	right.small_executable = true;
+	expect_no_merge(lazy(10, 5, 1), right);
+}
+
+static void equal_leaf_limits_merge(void **state)
+{
+	struct addrspace_region left = lazy(10, 5, 1);
+	struct addrspace_region right;
+
+	(void)state;
+	left.largest_leaf = ADDRSPACE_LEAF_1G;
+	left.fault_around = 64;
+	left.small_executable = true;
+	right = left;
+	right.gpa = pages(15);
+	put(left);
+	put(right);
+	left.size = pages(10);
+	EXPECT(left);
 }
 
 static void different_host_addresses_do_not_merge(void **state)
@@ -1699,6 +1739,8 @@ int main(void)
 		TEST(different_cookies_do_not_merge),
 		TEST(different_backends_do_not_merge),
 		TEST(different_population_does_not_merge),
+		TEST(different_leaf_limits_do_not_merge),
+		TEST(equal_leaf_limits_merge),
 		TEST(different_host_addresses_do_not_merge),
 		TEST(removing_all_regions_frees_all_nodes),
 		TEST(clearing_frees_all_nodes),
