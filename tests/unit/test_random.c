@@ -27,6 +27,7 @@
 #define SMALL_LEAVES_MOST  1536 /* pages in one linear call that only 4 KiB leaves fit */
 #define SPARSE_STEP        61   /* pages between looks at what is absent in a large window */
 #define LENT_MOST          4096
+#define WARM_PAGES         8 /* of a range, before it is changed */
 
 enum backing {
 	NOTHING,
@@ -670,6 +671,19 @@ static void compare_everything(void)
 
 /* ---- operations ---- */
 
+/** Has CPUs hold some of the range, its ends above all: what an invalidation of it must reach. */
+static void warm_range(uint64_t gpa, uint64_t end)
+{
+	uint64_t pages = (end - gpa) / PAGE;
+
+	for (unsigned i = 0; i < WARM_PAGES; i++) {
+		uint64_t index = one_in(4) ? pages - 1 : pick(pages);
+
+		fake_cpu_access(&player.fixture->machine, (unsigned)pick(FAKE_CPUS),
+				gpa + index * PAGE, 1u << pick(3), NULL);
+	}
+}
+
 /** Runs before the library is called: perhaps an allocation is to fail, perhaps CPUs spin. */
 static uint64_t begin_call(uint64_t gpa, uint64_t end)
 {
@@ -678,6 +692,7 @@ static uint64_t begin_call(uint64_t gpa, uint64_t end)
 	player.focus_gpa = gpa;
 	player.focus_end = end;
 
+	warm_range(gpa, end);
 	if (one_in(5))
 		machine->fail_at = 1 + pick(6);
 	for (unsigned cpu = 0; cpu < FAKE_CPUS; cpu++)
