@@ -321,7 +321,13 @@ void addrspace_clear(struct addrspace *as);
  * faster. One page, unless the region says otherwise: where largest_leaf allows it and the 2 MiB (1 GiB)
  * around gpa are empty and lie in the region, one run of frames for all of them, zeroed or vouched for by
  * the handler as a whole, if quota and handler have it; else the next smaller size, down to a page. So
- * a large leaf never is the reason of "out of memory". Invalidates on this CPU only, and only on formats whose CPU may cache not-present entries.
+ * a large leaf never is the reason of "out of memory".
+ *
+ * Invalidates on this CPU only, and only on formats whose CPU may cache not-present entries. There the
+ * guest may fault once more after RESOLVED, if another CPU put up a table on the way between this
+ * fault and its answer: by address, the invalidation may leave what this CPU keeps of the level above
+ * (RISC-V Privileged, HFENCE.GVMA). The answer then is ALREADY_RESOLVED, and reaches that too.
+ *
  * region, if not NULL, receives a copy of the region for every outcome of a fault on one, else zeroes.
  * @return an enum addrspace_fault, or:
  *   ADDRSPACE_EINVAL  as is NULL; access is 0 or has unknown bits
