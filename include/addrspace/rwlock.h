@@ -52,9 +52,12 @@ struct addrspace_rwlock {
 void addrspace_rwlock_init(struct addrspace_rwlock *lock, struct addrspace_rwlock_cpu *cpus,
 			   uint32_t cpu_count);
 
-/** Waits while a writer has its turn. cpu is the caller's CPU, below cpu_count. */
+/**
+ * Waits while a writer has its turn. cpu is the caller's CPU, below cpu_count: not checked, since a lock
+ * has no way to refuse, and to let the caller in without counting it would be worse than a crash.
+ */
 void addrspace_rwlock_lock_shared(struct addrspace_rwlock *lock, uint32_t cpu);
-/** On the CPU that locked. */
+/** On the CPU that locked, with the same number. */
 void addrspace_rwlock_unlock_shared(struct addrspace_rwlock *lock, uint32_t cpu);
 /** Waits for its turn, and then for the readers that are inside. */
 void addrspace_rwlock_lock_exclusive(struct addrspace_rwlock *lock);
