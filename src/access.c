@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory, piece by piece: a piece is what of the range lies in one leaf, and where the handler
- * says page by page where memory is, in one page. Under the shared lock leaves only appear, so what was
+ * Guest memory, piece by piece: a piece is what of the range lies side by side in memory, as far as that is
+ * seen at once, and where the handler says page by page where memory is, for us too. Under the shared lock leaves only appear, so what was
  * found stays until the lock is dropped.
  */
 #include <addrspace/access.h>
@@ -48,6 +48,11 @@ static void cursor_start(struct cursor *cursor, struct addrspace *as, uint64_t g
 	cursor->permissions = permissions;
 	cursor->flags = flags;
 	cursor->region_size = 0;
+}
+
+static uint64_t smaller(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
 }
 
 /* ---- finding a piece ---- */
@@ -101,49 +106,65 @@ static NEVER_INLINE bool parked_leaf(const struct cursor *cursor,
 /** A lazy page that the access wants brought in. Distinct from 0 and from errors. */
 #define PIECE_LAZY 1
 
-/** What the leaf alone does not tell, or is not there to tell. */
-static RARELY int find_leaf(struct cursor *cursor, struct addrspace_translation *leaf)
+/** What of it lies in one leaf: 0, PIECE_LAZY or an error. */
+static RARELY int find_leaf(struct cursor *cursor, uint64_t most, struct piece *piece)
 {
+	struct addrspace *as = cursor->as;
+	struct addrspace_translation leaf;
 	int error = judge_region(cursor);
 
-	if (error || cursor->as->walker->translate(cursor->as, cursor->gpa, leaf) ||
-	    parked_leaf(cursor, leaf))
+	if (error)
 		return error;
-	return cursor->lazy && cursor->flags & ADDRSPACE_ACCESS_FAULT_IN ? PIECE_LAZY
-									 : ADDRSPACE_ENOENT;
+	if (!as->walker->translate(as, cursor->gpa, &leaf) && !parked_leaf(cursor, &leaf))
+		return cursor->lazy && cursor->flags & ADDRSPACE_ACCESS_FAULT_IN ? PIECE_LAZY
+										 : ADDRSPACE_ENOENT;
+	if (cursor->permissions & ADDRSPACE_WRITE && !leaf.dirty)
+		as->format->mark_dirty(as, cursor->gpa);
+	piece->hpa = leaf.hpa;
+	piece->size = smaller(leaf.leaf_size - (cursor->gpa & (leaf.leaf_size - 1)), most);
+	return 0;
+}
+
+/** Page by page, as far as they lie side by side for us too. */
+static NEVER_INLINE int find_pages(const struct cursor *cursor, struct piece *piece)
+{
+	const struct addrspace *as = cursor->as;
+	uint64_t offset = piece->hpa & PAGE_MASK;
+	uint8_t *page = frame_pointer(as, piece->hpa - offset);
+	uint64_t size = ADDRSPACE_PAGE_SIZE - offset;
+
+	if (!page)
+		return ADDRSPACE_EFAULT;
+	piece->host = page + offset;
+	for (; size < piece->size; size += ADDRSPACE_PAGE_SIZE) {
+		page += ADDRSPACE_PAGE_SIZE;
+		if (frame_pointer(as, piece->hpa + size) != page)
+			break;
+	}
+	piece->size = smaller(size, piece->size);
+	return 0;
 }
 
 /** 0, PIECE_LAZY or an error. */
 static NEVER_INLINE int look_for_piece(struct cursor *cursor, uint64_t most, struct piece *piece)
 {
 	struct addrspace *as = cursor->as;
-	struct addrspace_translation leaf;
-	uint64_t span;
+	int result = 0;
 
-	/* A leaf has its region's attributes, and does not reach beyond it. */
-	if (UNLIKELY(!as->walker->translate(as, cursor->gpa, &leaf) ||
-		     cursor->permissions & ~leaf.permissions ||
-		     leaf.memory_type == ADDRSPACE_DEVICE || as->device_unmarked)) {
-		int result = find_leaf(cursor, &leaf);
-
+	if (UNLIKELY(as->device_hidden)) {
+		result = judge_region(cursor);
 		if (result)
 			return result;
+		most = smaller(most, cursor->region_size - (cursor->gpa - cursor->region_gpa));
 	}
-	if (UNLIKELY(cursor->permissions & ADDRSPACE_WRITE && !leaf.dirty))
-		as->format->mark_dirty(as, cursor->gpa);
-	span = leaf.leaf_size;
-	piece->hpa = leaf.hpa;
-	piece->host = direct_pointer(as, leaf.hpa);
-	if (as->handler->physical_to_virtual) {
-		span = ADDRSPACE_PAGE_SIZE;
-		piece->host = frame_pointer(as, leaf.hpa & ~PAGE_MASK);
-		if (!piece->host)
-			return ADDRSPACE_EFAULT;
-		piece->host = (uint8_t *)piece->host + (leaf.hpa & PAGE_MASK);
-	}
-	span -= cursor->gpa & (span - 1);
-	piece->size = span < most ? span : most;
-	return 0;
+	/* Leaves have their region's attributes, and do not reach beyond it. */
+	piece->size = as->walker->reach(as, cursor->gpa, most, cursor->permissions, &piece->hpa);
+	if (UNLIKELY(!piece->size))
+		result = find_leaf(cursor, most, piece);
+	if (UNLIKELY(result))
+		return result;
+	piece->host = direct_pointer(as, piece->hpa);
+	return UNLIKELY(as->handler->physical_to_virtual) ? find_pages(cursor, piece) : 0;
 }
 
 /** The page gets its frame as by a fault of the guest. */
@@ -335,11 +356,6 @@ struct copy {
 	struct cursor to;
 };
 
-static uint64_t smaller(uint64_t one, uint64_t other)
-{
-	return one < other ? one : other;
-}
-
 /** The pieces at both cursors, equally long. */
 static int find_pieces(struct copy *copy, uint64_t most, struct piece *from, struct piece *to)
 {
@@ -429,6 +445,12 @@ static NEVER_INLINE int copy_backwards(struct copy *copy, uint64_t end)
 	return error;
 }
 
+/** memmove() has it all at once. */
+static bool in_one_page(uint64_t gpa, uint64_t size)
+{
+	return (gpa & PAGE_MASK) + size <= ADDRSPACE_PAGE_SIZE;
+}
+
 /** True if both ranges begin in linear regions and what is written begins inside of what is read. */
 static NEVER_INLINE bool reads_below(const struct copy *copy, uint64_t size)
 {
@@ -436,6 +458,8 @@ static NEVER_INLINE bool reads_below(const struct copy *copy, uint64_t size)
 	const struct addrspace *as = copy->from.as;
 	uint64_t distance = 0;
 
+	if (in_one_page(copy->from.gpa, size) && in_one_page(copy->to.gpa, size))
+		return false;
 	lock_shared(as);
 	if (addrspace_region_set_find(as, copy->from.gpa, &from) &&
 	    addrspace_region_set_find(as, copy->to.gpa, &to) &&
@@ -461,9 +485,7 @@ int addrspace_copy(struct addrspace *as, uint64_t to, uint64_t from, size_t size
 	cursor_start(&copy.from, as, from, ADDRSPACE_READ, flags);
 	cursor_start(&copy.to, as, to, ADDRSPACE_WRITE, flags);
 	/* Addresses decide for memory that is the guest's by one address, else where it is. */
-	if (from - to < size)
-		error = copy_forwards(&copy, from + size);
-	else if (to - from < size || reads_below(&copy, size))
+	if (from - to >= size && (to - from < size || reads_below(&copy, size)))
 		error = copy_backwards(&copy, from + size);
 	else
 		error = copy_forwards(&copy, from + size);

@@ -321,6 +321,8 @@ static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
 	if (error)
 		return error;
 	lock_exclusive(as);
+	if (region.memory_type == ADDRSPACE_DEVICE)
+		as->device_hidden = as->device_unmarked;
 	error = map_locked(as, &region, flags);
 	unlock_exclusive(as);
 	return error;

@@ -90,6 +90,13 @@ struct addrspace_walker {
 	/** False: no accessible leaf. */
 	bool (*translate)(const struct addrspace *as, uint64_t gpa,
 			  struct addrspace_translation *translation);
+	/**
+	 * How many bytes from gpa on, at most so many, lie side by side from *hpa on, in leaves of one
+	 * table that allow the access, are no device's, and need no mark that they were written to. 0:
+	 * none, or look closer.
+	 */
+	uint64_t (*reach)(const struct addrspace *as, uint64_t gpa, uint64_t most, unsigned access,
+			  uint64_t *hpa);
 };
 
 struct addrspace_format {

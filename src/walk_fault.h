@@ -351,6 +351,36 @@ ALWAYS_INLINE bool walk_translate(const struct addrspace *as, uint64_t gpa, unsi
 	return true;
 }
 
+ALWAYS_INLINE uint64_t walk_reach(const struct addrspace *as, uint64_t gpa, uint64_t most,
+				  unsigned access, unsigned levels, uint64_t *hpa)
+{
+	bool hardware_ad = as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD;
+	struct page_table_position position;
+	uint64_t entry = walk_to_leaf(as, gpa, levels, &position);
+	uint64_t size = level_size(position.level);
+	uint64_t bytes = size - (gpa & (size - 1));
+	uint64_t room; /* slots behind this one in its table */
+	uint64_t first = bytes;
+
+	if (!leaf_allows(entry, access) ||
+	    (access & ADDRSPACE_WRITE && hardware_ad && !ENTRY_FORMAT.dirty(entry)) ||
+	    ENTRY_FORMAT.memory_type(space_traits(as), entry, position.level) == ADDRSPACE_DEVICE)
+		return 0;
+	*hpa = ENTRY_FORMAT.leaf_address(entry, position.level) + (size - bytes);
+	room = ~gpa >> (PAGE_SHIFT + PAGE_TABLE_INDEX_BITS * position.level) &
+	       (PAGE_TABLE_ENTRIES - 1);
+	/* A run that came as one, or luck: the next entry is this one but for a step. */
+	for (; bytes < most && room; room--, bytes += size) {
+		entry += ENTRY_FORMAT.address_bits(size);
+		if (entry_read(++position.slot) != entry)
+			break;
+	}
+	/* The step may have gone beyond the address's bits. */
+	if (UNLIKELY((*hpa + bytes - 1) >> as->host_bits))
+		bytes = first;
+	return bytes < most ? bytes : most;
+}
+
 /** The calls for one address, in spaces of so many levels with the direct map: walker_NAME. */
 #define WALKER_FOR(name, levels)                                                                   \
 	static int walk_fault_##name(struct addrspace *as, uint64_t gpa, unsigned access,          \
@@ -363,8 +393,13 @@ ALWAYS_INLINE bool walk_translate(const struct addrspace *as, uint64_t gpa, unsi
 	{                                                                                          \
 		return walk_translate(as, gpa, levels, translation);                               \
 	}                                                                                          \
-	static const struct addrspace_walker walker_##name = {walk_fault_##name,                   \
-							      walk_translate_##name}
+	static uint64_t walk_reach_##name(const struct addrspace *as, uint64_t gpa, uint64_t most, \
+					  unsigned access, uint64_t *hpa)                          \
+	{                                                                                          \
+		return walk_reach(as, gpa, most, access, levels, hpa);                             \
+	}                                                                                          \
+	static const struct addrspace_walker walker_##name = {                                     \
+		walk_fault_##name, walk_translate_##name, walk_reach_##name}
 
 WALKER_FOR(any, WALK_ANY_LEVELS);
 /* Where size counts, one serves for all. */

@@ -126,6 +126,7 @@ struct addrspace {
 	uint8_t absent_cached;   /* this CPU may keep not-present entries */
 	uint8_t after_faults;    /* a resolved fault is not done with yet: that, or sync_table */
 	uint8_t device_unmarked; /* leaves do not tell devices from memory */
+	uint8_t device_hidden;   /* ... and there may be one */
 };
 
 /**

@@ -11,8 +11,8 @@
 #define TRIES       3u
 
 static const struct workload_list *const lists[] = {
-	&workloads_ranges,  &workloads_pages, &workloads_regions,
-	&workloads_threads, &workloads_mixed,
+	&workloads_ranges,  &workloads_pages,  &workloads_regions,
+	&workloads_threads, &workloads_access, &workloads_mixed,
 };
 
 struct result {

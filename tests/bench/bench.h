@@ -217,6 +217,6 @@ extern const struct addrspace_attributes bench_rwx, bench_ro;
 
 /* One list a file. */
 extern const struct workload_list workloads_ranges, workloads_pages, workloads_regions,
-	workloads_threads, workloads_mixed;
+	workloads_threads, workloads_access, workloads_mixed;
 
 #endif

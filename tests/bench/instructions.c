@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#include <addrspace/access.h>
+
 #include <valgrind/callgrind.h>
 
 #define ARENA_SIZE (160 * MIB)
@@ -351,6 +353,127 @@ static uint64_t contains(struct bench *bench)
 	return CALLS;
 }
 
+/* ---- guest memory ---- */
+
+static void populated_shuffled(struct bench *bench)
+{
+	bench_shuffle(bench, PAGES);
+	populated(bench);
+}
+
+static unsigned char bytes[16 * PAGE];
+
+static inline uint64_t read_all(struct bench *bench, size_t size)
+{
+	for (uint64_t i = 0; i < PAGES; i++)
+		bench_require(!addrspace_read(&bench->space.as, bench->order[i] * PAGE, bytes, size,
+					      0, NULL));
+	return PAGES;
+}
+
+static inline uint64_t write_all(struct bench *bench, size_t size)
+{
+	for (uint64_t i = 0; i < PAGES; i++)
+		bench_require(!addrspace_write(&bench->space.as, bench->order[i] * PAGE, bytes,
+					       size, 0, NULL));
+	return PAGES;
+}
+
+static uint64_t read_64(struct bench *bench)
+{
+	return read_all(bench, 64);
+}
+
+static uint64_t read_page(struct bench *bench)
+{
+	return read_all(bench, PAGE);
+}
+
+static uint64_t write_64(struct bench *bench)
+{
+	return write_all(bench, 64);
+}
+
+static uint64_t write_page(struct bench *bench)
+{
+	return write_all(bench, PAGE);
+}
+
+/** Half of it is in the next table. */
+static uint64_t read_in_sequence(struct bench *bench)
+{
+	for (uint64_t i = 8; i + 16 <= PAGES; i += 16)
+		bench_require(
+			!addrspace_read(&bench->space.as, i * PAGE, bytes, sizeof(bytes), 0, NULL));
+	return PAGES - 16;
+}
+
+static uint64_t copy_pages(struct bench *bench)
+{
+	for (uint64_t i = 0; i < PAGES; i++)
+		bench_require(!addrspace_copy(&bench->space.as, bench->order[i] * PAGE, i * PAGE,
+					      PAGE, 0, NULL));
+	return PAGES;
+}
+
+static uint64_t load_each(struct bench *bench)
+{
+	uint64_t value;
+
+	for (uint64_t i = 0; i < PAGES; i++)
+		bench_require(
+			!addrspace_load(&bench->space.as, bench->order[i] * PAGE, 8, &value, 0));
+	return PAGES;
+}
+
+static uint64_t store_each(struct bench *bench)
+{
+	for (uint64_t i = 0; i < PAGES; i++)
+		bench_require(!addrspace_store(&bench->space.as, bench->order[i] * PAGE, 8, i, 0));
+	return PAGES;
+}
+
+static void populated_with_zeroes(struct bench *bench)
+{
+	populated_shuffled(bench);
+	bench_require(!addrspace_fill(&bench->space.as, 0, 0, SIZE, 0, NULL));
+}
+
+static uint64_t exchange_each(struct bench *bench)
+{
+	for (uint64_t i = 0; i < PAGES; i++) {
+		uint64_t expected = 0;
+
+		bench_require(!addrspace_compare_exchange(&bench->space.as, bench->order[i] * PAGE,
+							  8, &expected, 0, 0));
+	}
+	return PAGES;
+}
+
+static uint64_t segment_each(struct bench *bench)
+{
+	struct addrspace_segments segments;
+	struct addrspace_segment segment;
+
+	for (uint64_t i = 0; i < PAGES; i++) {
+		bench_require(!addrspace_segments_begin(&segments, &bench->space.as,
+							bench->order[i] * PAGE, PAGE,
+							ADDRSPACE_READ, 0));
+		bench_require(addrspace_segments_next(&segments, &segment) == 1);
+		bench_require(addrspace_segments_next(&segments, &segment) == 0);
+		addrspace_segments_end(&segments);
+	}
+	return PAGES;
+}
+
+static uint64_t read_faulting(struct bench *bench)
+{
+	for (uint64_t i = 0; i < PAGES; i++)
+		bench_require(!addrspace_read(&bench->space.as, bench->order[i] * PAGE, bytes, 64,
+					      ADDRSPACE_ACCESS_FAULT_IN, NULL));
+	return PAGES;
+}
+
 static uint64_t live_and_die(struct bench *bench)
 {
 	for (uint64_t i = 0; i < CALLS; i++) {
@@ -400,6 +523,18 @@ static const struct operation operations[] = {
 	{"next run, 8 leaves on", 0, {leaves_apart, each_run, clear}},
 	{"find a gap", 0, {regions, find_gaps, clear}},
 	{"contains range", 0, {regions, contains, clear}},
+	{"guest read 64 B", ZEROED, {populated_shuffled, read_64, clear}},
+	{"guest read 64 B, callback", ZEROED | WITH_CALLBACK, {populated_shuffled, read_64, clear}},
+	{"guest write 64 B", ZEROED, {populated_shuffled, write_64, clear}},
+	{"guest read 4 KiB", ZEROED, {populated_shuffled, read_page, clear}},
+	{"guest write 4 KiB", ZEROED, {populated_shuffled, write_page, clear}},
+	{"guest read 64 KiB, per page", ZEROED, {populated_shuffled, read_in_sequence, clear}},
+	{"guest read 64 B, fault", ZEROED, {lazy, read_faulting, clear}},
+	{"guest copy 4 KiB", ZEROED, {populated_shuffled, copy_pages, clear}},
+	{"guest load", ZEROED, {populated_shuffled, load_each, clear}},
+	{"guest store", ZEROED, {populated_shuffled, store_each, clear}},
+	{"guest compare-exchange", ZEROED, {populated_with_zeroes, exchange_each, clear}},
+	{"segment of 4 KiB", ZEROED, {populated_shuffled, segment_each, clear}},
 	{"init and destroy", 0, {NULL, live_and_die, NULL}},
 };
 /* clang-format on */
