@@ -599,6 +599,38 @@ int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size)
 	return error;
 }
 
+/* ---- collapse ---- */
+
+static uint64_t collapse_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
+{
+	struct page_table_change change = start_change(gpa, end);
+	uint64_t collapsed = as->format->collapse_break(as, &change);
+
+	if (!collapsed)
+		return 0;
+	invalidate_change(as, &change);
+	as->format->collapse_finish(as, &change);
+	return collapsed;
+}
+
+int addrspace_collapse(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t *collapsed)
+{
+	uint64_t bytes;
+	int error;
+
+	if (!as)
+		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, size, as->gpa_limit);
+	if (error)
+		return error;
+	lock_exclusive(as);
+	bytes = collapse_locked(as, gpa, gpa + size);
+	unlock_exclusive(as);
+	if (collapsed)
+		*collapsed = bytes;
+	return 0;
+}
+
 /* ---- moving a page ---- */
 
 /** The frame that backs the page now; ADDRSPACE_ENOENT if there is none. */

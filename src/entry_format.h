@@ -47,6 +47,14 @@ struct entry_format {
 	/* All that with_permissions() changes, where hardware records nothing in a leaf. */
 	uint64_t permission_mask;
 
+	/*
+	 * What hardware records in the leaves of a space with HARDWARE_AD, or stands for it: bits that
+	 * say "accessed" or "dirty" by being set, and by being clear. No others of two leaves with equal
+	 * attributes differ.
+	 */
+	uint64_t recorded_by_setting;
+	uint64_t recorded_by_clearing;
+
 	uint64_t (*address_bits)(uint64_t hpa);
 	uint64_t (*table_address)(uint64_t entry);
 	/** A leaf may have attributes where a table has address bits. */

@@ -143,6 +143,12 @@ struct addrspace_format {
 	/** Pass two of a removal: empties the dead entries and frees what they name. */
 	void (*release)(struct addrspace *as, struct page_table_change *change);
 
+	/** Pass one of a collapse: breaks the slots whose tables say no more than a leaf could; returns
+	 * the bytes that they map. */
+	uint64_t (*collapse_break)(struct addrspace *as, struct page_table_change *change);
+	/** After the invalidation: puts those leaves in place and frees the tables. */
+	void (*collapse_finish)(struct addrspace *as, const struct page_table_change *change);
+
 	/** With the direct map the walker at the number of levels, without it the one at 0. */
 	const struct addrspace_walker *walkers[PAGE_TABLE_MAX_LEVELS + 1];
 

@@ -8,6 +8,7 @@
 #define ADDRSPACE_SRC_WALKER_H
 
 #include "walk_change.h"
+#include "walk_collapse.h"
 #include "walk_fault.h"
 #include "walk_map.h"
 #include "walk_release.h"
@@ -26,6 +27,8 @@
 	.protect = walk_protect,                \
 	.finish_cuts = walk_finish_cuts,        \
 	.release = walk_release,                \
+	.collapse_break = walk_collapse_break,  \
+	.collapse_finish = walk_collapse_finish, \
 	.sync_path = walk_sync_path,            \
 	.allows = walk_allows,                  \
 	.mark_dirty = walk_mark_dirty,          \

@@ -277,6 +277,32 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
 int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size);
 
 /**
+ * Puts large leaves where small ones of [gpa, gpa + size) say the same, and gives their tables back:
+ * what splitting left behind when its reason is gone (a dirty log, a protected page), or single frames
+ * that came to lie side by side. Exclusive lock.
+ *
+ * 512 leaves that fill a table become one, and 512 of those, or of either, become 1 GiB, if they are
+ * contiguous and aligned in host memory, lie in one region and in the range as a whole, and the CPU has
+ * such leaves. Pages without permissions collapse too. largest_leaf does not matter: it limits what the
+ * handler is asked for, and this asks for nothing; small_executable does. What does not fit stays as
+ * it is; holes and ranges without a region are fine. *collapsed (may be NULL) is how many bytes are
+ * mapped by larger leaves than before.
+ *
+ * Allocates nothing. One invalidation if anything collapses, after which the tables are freed.
+ * Meanwhile what collapses is absent, on every format: faults of other CPUs wait for the lock and are
+ * then "already resolved"; a device's DMA cannot wait. No store of the guest is lost, and no trace of
+ * one: the large leaf is dirty (or accessed) if any of the small ones was until the invalidation
+ * returned. From then on that is all that is known: clear and collect D bits before.
+ *
+ * In alloc regions frames that were allocated one by one may later be freed as one run: see free in
+ * struct paging_handler.
+ * @return 0, or with nothing changed:
+ *   ADDRSPACE_EINVAL  as is NULL; misaligned, empty or wrapping
+ *   ADDRSPACE_ERANGE  outside the space
+ */
+int addrspace_collapse(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t *collapsed);
+
+/**
  * Fills the new frame while no CPU can reach the page: between the invalidation and the store that
  * publishes the new frame, under the exclusive lock. Addresses are host-physical, one page each.
  */

@@ -82,7 +82,8 @@ struct paging_handler {
 			 struct addrspace_frame *frame);
 	/**
 	 * Takes back a run, or any naturally aligned piece of a run that was allocated whole; request
-	 * describes the piece. No CPU can reach it any more. A guest frame may hold the guest's secrets; or
+	 * describes the piece. After addrspace_collapse() also a naturally aligned run of guest data whose
+	 * frames came by several requests: a handler that remembers runs takes it apart. No CPU can reach it any more. A guest frame may hold the guest's secrets; or
 	 * none has seen it: of two faults on one page at once, one gives its frame back (locked shared).
 	 * Locked as allocate.
 	 */

@@ -3,7 +3,7 @@
 
 enum addrspace_leaf addrspace_backend_largest_leaf(const struct addrspace_region *region)
 {
-	if (region->small_executable && region->permissions & ADDRSPACE_EXECUTE)
+	if (backend_pages_only(region))
 		return ADDRSPACE_LEAF_4K;
 	return region->backend.kind == ADDRSPACE_LINEAR ? ADDRSPACE_LEAF_1G : region->largest_leaf;
 }

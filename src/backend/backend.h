@@ -77,6 +77,12 @@ static inline unsigned backend_record_largest_run(const struct region_record *re
 	return (record->pages_and_attributes & REGION_LARGEST_LEAF) >> REGION_LARGEST_LEAF_SHIFT;
 }
 
+/** Whether large leaves of the region would be what small_executable forbids. */
+static inline bool backend_pages_only(const struct addrspace_region *region)
+{
+	return region->small_executable && region->permissions & ADDRSPACE_EXECUTE;
+}
+
 /** The largest leaf that the region takes, if CPU, alignment and memory allow it. */
 enum addrspace_leaf addrspace_backend_largest_leaf(const struct addrspace_region *region);
 

@@ -153,10 +153,11 @@ static const char *free_defect(struct fake_machine *machine,
 		return "the frame is the embedder's";
 	if (frame->state != state_of_kind[request->kind])
 		return "wrong kind";
-	if (request->order > frame->run_order)
+	if (request->order > frame->run_order && !machine->runs_join)
 		return "the piece is larger than what was allocated";
 	for (uint64_t i = 0; i < UINT64_C(1) << request->order; i++) {
-		if (frame[i].state != frame->state || frame[i].run_first != frame->run_first)
+		if (frame[i].state != frame->state ||
+		    (frame[i].run_first != frame->run_first && !machine->runs_join))
 			return "part of the piece is free already, or another's";
 		if (request->kind == ADDRSPACE_FRAME_GUEST &&
 		    frame[i].gpa != request->gpa + i * FAKE_PAGE_SIZE)

@@ -100,9 +100,10 @@ struct fake_machine {
 	/* Switches: set them at any time. */
 	enum addrspace_frame_contents answer; /**< What allocate answers and really delivers; VALID
 						 only for guest data, else DIRTY. */
-	bool require_prepare;  /**< A guest frame met by the guest must have been prepared. */
-	bool check_reachable;  /**< On free, look for the frame in all tables too. Default on. */
-	bool allow_unlocked;   /**< Init or destroy is running: hooks need no lock. */
+	bool require_prepare; /**< A guest frame met by the guest must have been prepared. */
+	bool check_reachable; /**< On free, look for the frame in all tables too. Default on. */
+	bool runs_join;       /**< Frames of several requests may be freed as one run: collapsed. */
+	bool allow_unlocked;  /**< Init or destroy is running: hooks need no lock. */
 	bool capture_failures; /**< Count failures instead of failing the test. */
 	uint64_t fail_at;      /**< The n-th allocation from now fails, once; 0: none. */
 	uint64_t quota;        /**< Most frames charged at a time. Default: no limit. */

@@ -216,6 +216,8 @@ static const struct entry_format hostile_entry_format = {
 	.permission_mask = HOSTILE_LIVE | HOSTILE_PERMISSIONS | HOSTILE_READ_NEVER | HOSTILE_WRITE |
 			   HOSTILE_EXECUTE_NEVER,
 	.break_before_split = true,
+	.recorded_by_setting = HOSTILE_ACCESSED,
+	.recorded_by_clearing = HOSTILE_CLEAN,
 	.address_bits = hostile_address_bits,
 	.table_address = hostile_table_address,
 	.leaf_address = hostile_leaf_address,

@@ -34,10 +34,11 @@ enum backing {
 	LINEAR,
 	LAZY,
 	POPULATED,
+	TRAP,
 };
 
 struct page {
-	uint64_t hpa; /* if present */
+	uint64_t hpa; /* if present; of a trap, where its device begins */
 	uint8_t cookie;
 	uint8_t backing; /* enum backing */
 	uint8_t permissions;
@@ -73,6 +74,7 @@ struct player {
 	/* How often what was hoped for came about: a test that meets none of it shows nothing. */
 	uint64_t races;
 	uint64_t discards;
+	uint64_t collapses;
 	uint64_t failures;
 };
 
@@ -186,6 +188,8 @@ static bool same_region(const struct window *window, size_t index)
 	if (a->backing != b->backing || a->permissions != b->permissions ||
 	    a->memory_type != b->memory_type || a->cookie != b->cookie)
 		return false;
+	if (a->backing == TRAP)
+		return a->hpa == b->hpa;
 	return a->backing != LINEAR || a->hpa + PAGE == b->hpa;
 }
 
@@ -524,6 +528,11 @@ static void assert_region_is(const struct addrspace_region *region, const struct
 	assert_int_equal(region->permissions, page->permissions);
 	assert_int_equal(region->memory_type, page->memory_type);
 	assert_int_equal(region->cookie, page->cookie);
+	if (page->backing == TRAP) {
+		assert_int_equal(region->backend.kind, ADDRSPACE_TRAP);
+		assert_int_equal(region->backend.u.trap.base, page->hpa);
+		return;
+	}
 	assert_int_equal(region->backend.kind,
 			 page->backing == LINEAR ? ADDRSPACE_LINEAR : ADDRSPACE_ALLOC);
 	if (page->backing != LINEAR)
@@ -721,13 +730,13 @@ static void fill_span(const struct span *span, enum backing backing, uint64_t hp
 		.permissions = (uint8_t)attributes->permissions,
 		.memory_type = (uint8_t)attributes->memory_type,
 		.cookie = (uint8_t)attributes->cookie,
-		.present = backing != LAZY,
+		.present = backing == LINEAR || backing == POPULATED,
 	};
 
 	for (size_t i = 0; i < span->count; i++) {
 		struct page *page = &span->window->pages[span->first + i];
 
-		now.hpa = hpa + i * PAGE;
+		now.hpa = backing == TRAP ? hpa : hpa + i * PAGE;
 		set_page(page, &now);
 		if (backing == POPULATED)
 			page->hpa = hpa_of_owned(page_gpa(span->window, span->first + i));
@@ -774,6 +783,24 @@ static void map_alloc(void)
 	assert_int_equal(error, expected_of_map(&span, flags, end_call(before)));
 	if (!error)
 		fill_span(&span, populate ? POPULATED : LAZY, 0, &attributes);
+	compare_edges(&span);
+}
+
+static void map_trap(void)
+{
+	struct addrspace_attributes attributes = {
+		.permissions = (unsigned)pick(8),
+		.cookie = pick(2),
+	};
+	struct span span = pick_span(512 * 512);
+	unsigned flags = one_in(2) ? ADDRSPACE_MAP_REPLACE : 0;
+	uint64_t before = begin_call(span_gpa(&span), span_gpa(&span) + span_size(&span));
+	int error = addrspace_map_trap(&player.fixture->as, span_gpa(&span), span_size(&span),
+				       &attributes, flags);
+
+	assert_int_equal(error, expected_of_map(&span, flags, end_call(before)));
+	if (!error)
+		fill_span(&span, TRAP, span_gpa(&span), &attributes);
 	compare_edges(&span);
 }
 
@@ -826,6 +853,118 @@ static void protect(void)
 	compare_edges(&span);
 }
 
+/** The size of the leaf at gpa, also of one without permissions; 0: none. */
+static uint64_t leaf_at(uint64_t gpa)
+{
+	struct addrspace_run run;
+
+	if (addrspace_next_run(&player.fixture->as, gpa, &run) || run.gpa > gpa)
+		return 0;
+	return run.leaf_size;
+}
+
+/** True if one leaf of this size could map all of the slot at gpa. */
+static bool is_one_run(const struct window *window, uint64_t gpa, uint64_t size)
+{
+	size_t first = (size_t)((gpa - window->gpa) / PAGE);
+	const struct page *page = &window->pages[first];
+
+	if (!page->present || page->hpa % size)
+		return false;
+	for (size_t i = 0; i + 1 < size / PAGE; i++) {
+		if (!page[i + 1].present || page[i].hpa + PAGE != page[i + 1].hpa ||
+		    !same_region(window, first + i))
+			return false;
+	}
+	return true;
+}
+
+/** What the leaves of the slots of 2 MiB in [gpa, end) sum up to. */
+static uint64_t sum_of_leaves(uint64_t gpa, uint64_t end, uint64_t larger_than)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < player.window_count; i++) {
+		const struct window *window = &player.windows[i];
+
+		for (uint64_t at = window->gpa; at < page_gpa(window, window->count); at += LARGE)
+			if (at >= gpa && at + LARGE <= end && leaf_at(at) > larger_than)
+				bytes += LARGE;
+	}
+	return bytes;
+}
+
+/** After a collapse of [gpa, end): each slot of this size in it has a leaf of its own or a larger one, if
+ * and only if one can map it. */
+static void compare_slots(uint64_t gpa, uint64_t end, uint64_t size)
+{
+	for (unsigned i = 0; i < player.window_count; i++) {
+		const struct window *window = &player.windows[i];
+		uint64_t at = (window->gpa + size - 1) & ~(size - 1);
+
+		for (; at + size <= page_gpa(window, window->count); at += size) {
+			if (at < gpa || at + size > end)
+				continue;
+			assert_int_equal(leaf_at(at) >= size, is_one_run(window, at, size));
+		}
+	}
+}
+
+/** Takes a page of a large leaf out and makes it like its neighbours again, so that there is something to
+ * collapse; the span becomes what that leaf may have been. */
+static void split_somewhere(struct span *span)
+{
+	struct addrspace *as = &player.fixture->as;
+
+	for (unsigned i = 0; i < 64; i++) {
+		uint64_t gpa = pick_gpa() & ~(PAGE - 1);
+		const struct page *page = page_at(gpa);
+		uint64_t size = leaf_at(gpa);
+
+		if (size <= PAGE || !page->permissions)
+			continue;
+		assert_int_equal(addrspace_protect(as, gpa, PAGE, 0), 0);
+		assert_int_equal(addrspace_protect(as, gpa, PAGE, page->permissions), 0);
+		span->window = window_at(gpa);
+		span->first = (size_t)(((gpa & ~(size - 1)) - span->window->gpa) / PAGE);
+		span->count = (size_t)(size / PAGE);
+		return;
+	}
+}
+
+static void collapse(void)
+{
+	const uint64_t largest = layout_largest_leaf(player.fixture->layout);
+	uint64_t gpa, end, before;
+	uint64_t collapsed = 0;
+	uint64_t small, medium;
+	struct span span;
+
+	pick_range(&span, &gpa, &end);
+	if (!one_in(4)) {
+		split_somewhere(&span);
+		gpa = span_gpa(&span);
+		end = gpa + span_size(&span);
+	}
+	small = sum_of_leaves(gpa, end, PAGE);
+	medium = sum_of_leaves(gpa, end, LARGE);
+	before = begin_call(gpa, end);
+	player.fixture->machine.fail_at = 1; /* it takes nothing */
+	assert_int_equal(addrspace_collapse(&player.fixture->as, gpa, end - gpa, &collapsed), 0);
+	assert_int_equal(player.fixture->machine.fail_at, 1);
+	assert_false(end_call(before));
+	if (largest >= LARGE)
+		compare_slots(gpa, end, LARGE);
+	if (largest >= GIB)
+		compare_slots(gpa, end, GIB);
+	small = sum_of_leaves(gpa, end, PAGE) - small;
+	medium = sum_of_leaves(gpa, end, LARGE) - medium;
+	/* What became 1 GiB may have been 2 MiB, or pages: those count once. */
+	assert_true(collapsed >= small && collapsed >= medium && collapsed <= small + medium);
+	player.collapses += collapsed != 0;
+	compare_edges(&span);
+}
+
 static void discard_page(struct page *page, const struct page *now)
 {
 	(void)now;
@@ -840,7 +979,7 @@ static int expected_of_discard(uint64_t gpa, uint64_t end)
 	if (!range_is_full(gpa, end))
 		return ADDRSPACE_ENOENT;
 	for (; gpa < end; gpa += PAGE) {
-		if (page_at(gpa)->backing == LINEAR)
+		if (page_at(gpa)->backing == LINEAR || page_at(gpa)->backing == TRAP)
 			return ADDRSPACE_ENOTSUP;
 	}
 	return 0;
@@ -934,6 +1073,8 @@ static int expected_of_fault(const struct page *page, unsigned access)
 		return ADDRSPACE_FAULT_NOT_BACKED;
 	if (access & ~page->permissions)
 		return ADDRSPACE_FAULT_DENIED;
+	if (page->backing == TRAP)
+		return ADDRSPACE_FAULT_EMULATE;
 	return page->present ? ADDRSPACE_FAULT_ALREADY_RESOLVED : ADDRSPACE_FAULT_RESOLVED;
 }
 
@@ -1029,6 +1170,7 @@ static void play_one(void)
 		map_linear, map_linear, map_alloc,     map_alloc,    unmap,        unmap,
 		protect,    protect,    replace_frame, handle_fault, handle_fault, run_guest,
 		run_guest,  run_guest,  flush_a_cpu,   clear,        discard,      discard,
+		map_trap,   collapse,   collapse,
 	};
 
 	calls[pick(sizeof(calls) / sizeof(calls[0]))]();
@@ -1062,6 +1204,7 @@ static int start(void **state)
 	add_windows(fixture->layout);
 	fake_machine_register_linear(&fixture->machine, DEVICE, DEVICE_SIZE);
 	fixture->machine.interlude = play_other_cpus;
+	fixture->machine.runs_join = true;
 	return 0;
 }
 
@@ -1088,6 +1231,8 @@ static void random_operations_match_a_flat_model(void **state)
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.failures > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.races > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.discards > 0);
+	assert_true(player.operations < DEFAULT_OPERATIONS || player.collapses > 0 ||
+		    layout_largest_leaf(player.fixture->layout) == PAGE);
 	assert_true(player.operations < DEFAULT_OPERATIONS ||
 		    player.fixture->machine.counters.hot_hits > 0);
 	player.finished = true;

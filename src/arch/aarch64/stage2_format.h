@@ -194,6 +194,7 @@ static const struct entry_format stage2_entry_format = {
 	.table_mask = S2_VALID | S2_TABLE_OR_PAGE,
 	.permission_mask = S2_VALID | S2_READ | S2_WRITE | S2_DBM | S2_EXECUTE_NEVER,
 	.break_before_split = true,
+	.recorded_by_setting = S2_ACCESSED | S2_WRITE | S2_SOFTWARE_DIRTY,
 	.address_bits = stage2_address_bits,
 	.table_address = stage2_table_address,
 	.leaf_address = stage2_leaf_address,

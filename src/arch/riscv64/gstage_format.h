@@ -158,6 +158,7 @@ static const struct entry_format gstage_entry_format = {
 	.table_mask = GS_VALID | GS_PERMISSIONS | GS_USER,
 	.permission_mask = GS_VALID | GS_PERMISSIONS,
 	.break_before_split = false,
+	.recorded_by_setting = GS_ACCESSED | GS_DIRTY,
 	.address_bits = gstage_address_bits,
 	.table_address = gstage_table_address,
 	.leaf_address = gstage_leaf_address,

@@ -162,6 +162,7 @@ static const struct entry_format ept_entry_format = {
 	.table_mask = EPT_PERMISSIONS | EPT_LARGE,
 	.permission_mask = EPT_PERMISSIONS | EPT_SOFTWARE_PARKED,
 	.break_before_split = false,
+	.recorded_by_setting = EPT_ACCESSED | EPT_DIRTY,
 	.address_bits = ept_address_bits,
 	.table_address = ept_table_address,
 	.leaf_address = ept_leaf_address,

@@ -197,6 +197,7 @@ static const struct entry_format npt_entry_format = {
 	.table_mask = NPT_PRESENT | NPT_LARGE,
 	.permission_mask = NPT_PRESENT | NPT_WRITE | NPT_NO_EXECUTE,
 	.break_before_split = false,
+	.recorded_by_setting = NPT_ACCESSED | NPT_DIRTY,
 	.address_bits = npt_address_bits,
 	.table_address = npt_table_address,
 	.leaf_address = npt_leaf_address,
