@@ -34,10 +34,10 @@ static inline void entry_or(uint64_t *slot, uint64_t bits)
 	__atomic_fetch_or(slot, bits, __ATOMIC_ACQ_REL);
 }
 
-/** True if the slot is empty. Without order: nothing follows from what is not there. */
-static inline bool entry_empty(const uint64_t *slot)
+/** Of a slot that is asked whether it is empty. Without order: nothing follows from what is not there. */
+static inline uint64_t entry_peek(const uint64_t *slot)
 {
-	return !__atomic_load_n(slot, __ATOMIC_RELAXED);
+	return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
 /** How many slots from slot on are empty, of count. */
@@ -46,11 +46,10 @@ static inline size_t entry_count_empty(const uint64_t *slot, size_t count)
 	size_t empty = 0;
 
 	/* Four at a time, without a branch between them. */
-	while (count - empty >= 4 &&
-	       (entry_empty(slot + empty) & entry_empty(slot + empty + 1) &
-		entry_empty(slot + empty + 2) & entry_empty(slot + empty + 3)))
+	while (count - empty >= 4 && !(entry_peek(slot + empty) | entry_peek(slot + empty + 1) |
+				       entry_peek(slot + empty + 2) | entry_peek(slot + empty + 3)))
 		empty += 4;
-	while (empty < count && entry_empty(slot + empty))
+	while (empty < count && !entry_peek(slot + empty))
 		empty++;
 	return empty;
 }

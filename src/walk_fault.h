@@ -300,7 +300,7 @@ static RARELY int fault_otherwise(struct addrspace *as, const struct page_table_
 				  const struct region_record *record, uint64_t entry, uint64_t gpa)
 {
 	if (entry || !backend_record_faults_in(record))
-		return backend_record_unresolved(record);
+		return (int)backend_record_unresolved(record);
 	return install_largest(as, position, record, gpa);
 }
 
