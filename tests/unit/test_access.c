@@ -484,6 +484,22 @@ static void device_is_accessed_only_on_request(void **state)
 			 ADDRSPACE_ENOTSUP);
 }
 
+static void trap_region_has_nothing_to_access(void **state)
+{
+	struct fixture *fixture = *state;
+	struct addrspace *as = &fixture->as;
+	const unsigned flags = FAULT_IN | OVERRIDE | DEVICE;
+	uint64_t value = 0;
+	size_t done;
+
+	assert_int_equal(addrspace_unmap(as, ROM, GUARD - ROM), 0);
+	assert_int_equal(addrspace_map_trap(as, ROM, 16 * PAGE, &fixture_rw, 0), 0);
+	assert_int_equal(addrspace_fill(as, ROM - 5, 1, 10, flags, &done), ADDRSPACE_ENOTSUP);
+	assert_int_equal(done, 5);
+	assert_int_equal(addrspace_load(as, ROM, 8, &value, flags), ADDRSPACE_ENOTSUP);
+	assert_int_equal(guest_frames(fixture), 0);
+}
+
 static void prepare_hands_over_the_pages_that_were_written(void **state)
 {
 	static uint8_t bytes[3 * PAGE];
@@ -1219,6 +1235,7 @@ int main(void)
 		TEST(override_loads_firmware_into_what_the_guest_cannot_write),
 		TEST(override_reaches_large_leaves_without_permissions),
 		TEST(device_is_accessed_only_on_request),
+		TEST(trap_region_has_nothing_to_access),
 		TEST(prepare_hands_over_the_pages_that_were_written),
 		TEST(writes_are_logged_where_hardware_logs_and_reads_are_not),
 		TEST(fault_in_brings_only_the_pages_of_the_range),
