@@ -301,6 +301,21 @@ static int check_leaves(const struct addrspace_attributes *attributes, bool allo
 	return 0;
 }
 
+static int check_mapping(const struct addrspace *as, const struct addrspace_attributes *attributes,
+			 enum addrspace_backend_kind kind)
+{
+	int error = check_leaves(attributes, kind == ADDRSPACE_ALLOC);
+
+	if (error)
+		return error;
+	if (kind != ADDRSPACE_TRAP)
+		return check_attributes(as, attributes->permissions, attributes->memory_type);
+	/* Accesses to a trap are never made: no entry says what they may, nor of what type they are. */
+	if (attributes->permissions & ~(unsigned)ALL_PERMISSIONS || attributes->memory_type)
+		return ADDRSPACE_EINVAL;
+	return 0;
+}
+
 static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
 	       const struct addrspace_attributes *attributes, struct addrspace_backend backend,
 	       unsigned flags)
@@ -316,7 +331,7 @@ static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
 		.fault_around = attributes->fault_around,
 		.small_executable = attributes->small_executable,
 	};
-	int error = check_leaves(attributes, backend.kind == ADDRSPACE_ALLOC);
+	int error = check_mapping(as, attributes, backend.kind);
 
 	if (error)
 		return error;
@@ -341,8 +356,6 @@ int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint
 		error = check_host_range(hpa, size, as->host_bits);
 	if (!error && touches_excluded(as->excluded, as->excluded_count, hpa, size))
 		error = ADDRSPACE_EPERM;
-	if (!error)
-		error = check_attributes(as, attributes->permissions, attributes->memory_type);
 	if (error)
 		return error;
 	backend.u.linear.offset = gpa - hpa;
@@ -359,8 +372,6 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 	if (!as || !attributes || flags & ~known)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
-	if (!error)
-		error = check_attributes(as, attributes->permissions, attributes->memory_type);
 	if (error)
 		return error;
 	backend.u.alloc.populate = (flags & ADDRSPACE_MAP_POPULATE) != 0;
@@ -373,9 +384,7 @@ int addrspace_map_trap(struct addrspace *as, uint64_t gpa, uint64_t size,
 	struct addrspace_backend backend = {.kind = ADDRSPACE_TRAP};
 	int error;
 
-	/* The guest's accesses are never made, so there is no type that they could have. */
-	if (!as || !attributes || flags & ~(unsigned)ADDRSPACE_MAP_REPLACE ||
-	    attributes->permissions & ~(unsigned)ALL_PERMISSIONS || attributes->memory_type)
+	if (!as || !attributes || flags & ~(unsigned)ADDRSPACE_MAP_REPLACE)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
 	if (error)
