@@ -4,6 +4,7 @@
 #define ADDRSPACE_SRC_WALK_FAULT_H
 
 #include "backend/backend.h"
+#include "held.h"
 #include "walk_map.h"
 
 /*
@@ -315,6 +316,9 @@ ALWAYS_INLINE int walk_fault(struct addrspace *as, uint64_t gpa, unsigned access
 	*level = position.level;
 	if (leaf_allows(entry, access))
 		return ADDRSPACE_FAULT_ALREADY_RESOLVED;
+	/* While there are jobs it is this instance that is called: see choose_walker(). */
+	if (levels == WALK_ANY_LEVELS && held(as, gpa, gpa + 1))
+		return ADDRSPACE_FAULT_NOT_BACKED;
 	record = addrspace_region_set_record(as, gpa);
 	if (!record)
 		return ADDRSPACE_FAULT_NOT_BACKED;
