@@ -11,6 +11,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <addrspace/access.h>
+
 #include "layouts.h"
 
 #define PAGE               FAKE_PAGE_SIZE
@@ -74,6 +76,7 @@ struct player {
 	/* How often what was hoped for came about: a test that meets none of it shows nothing. */
 	uint64_t races;
 	uint64_t discards;
+	uint64_t accesses; /* that brought a page in */
 	uint64_t collapses;
 	uint64_t failures;
 };
@@ -1124,6 +1127,55 @@ static void handle_fault(void)
 	compare_page(window_at(gpa), (size_t)((gpa - window_at(gpa)->gpa) / PAGE));
 }
 
+/** What the hypervisor's access of the word at gpa must answer. */
+static int expected_of_access(const struct page *page, unsigned access, unsigned flags)
+{
+	if (page->backing == NOTHING)
+		return ADDRSPACE_ENOENT;
+	if (page->backing == TRAP)
+		return ADDRSPACE_ENOTSUP;
+	if (access & ~page->permissions && !(flags & ADDRSPACE_ACCESS_OVERRIDE))
+		return ADDRSPACE_EACCES;
+	if (page->memory_type == ADDRSPACE_DEVICE && !(flags & ADDRSPACE_ACCESS_DEVICE))
+		return ADDRSPACE_ENOTSUP;
+	return page->present || flags & ADDRSPACE_ACCESS_FAULT_IN ? 0 : ADDRSPACE_ENOENT;
+}
+
+/** The hypervisor reads or writes a word as the guest would. */
+static void access_memory(void)
+{
+	const unsigned flags = ADDRSPACE_ACCESS_PREPARE | (unsigned)pick(8);
+	uint64_t gpa = (one_in(2) ? pick_gpa() : pick_fault()) & ~UINT64_C(7);
+	const struct page *page = page_at(gpa);
+	unsigned access = one_in(2) ? ADDRSPACE_READ : ADDRSPACE_WRITE;
+	uint64_t value = fake_machine_token(gpa);
+	bool was_present = page->present;
+	int expected = expected_of_access(page, access, flags);
+	uint64_t before;
+	bool failed;
+	int error;
+
+	/* Host memory of devices is not there to be read. */
+	if (page->backing == LINEAR && !page->lent)
+		return;
+	before = begin_call(gpa, gpa + PAGE);
+	player.race_armed = player.fixture->machine.fail_at == 0 && one_in(2);
+	player.race_gpa = one_in(2) || !page_at(gpa + PAGE) ? gpa : gpa + PAGE;
+	error = access == ADDRSPACE_READ
+			? addrspace_load(&player.fixture->as, gpa, 8, &value, flags)
+			: addrspace_store(&player.fixture->as, gpa, 8, value, flags);
+	failed = end_call(before);
+	finish_race();
+	assert_int_equal(error, failed && !page->present ? ADDRSPACE_ENOMEM : expected);
+	if (!error && !page->present)
+		learn_frame(gpa);
+	player.accesses += !error && !was_present;
+	if (!error)
+		assert_true(value == 0 || value == fake_machine_token(gpa));
+	if (page->backing != NOTHING)
+		compare_page(window_at(gpa), (size_t)((gpa - window_at(gpa)->gpa) / PAGE));
+}
+
 /** The guest runs; its faults are answered as a hypervisor would. */
 static void run_guest(void)
 {
@@ -1167,10 +1219,10 @@ static void flush_a_cpu(void)
 static void play_one(void)
 {
 	static void (*const calls[])(void) = {
-		map_linear, map_linear, map_alloc,     map_alloc,    unmap,        unmap,
-		protect,    protect,    replace_frame, handle_fault, handle_fault, run_guest,
-		run_guest,  run_guest,  flush_a_cpu,   clear,        discard,      discard,
-		map_trap,   collapse,   collapse,
+		map_linear, map_linear, map_alloc,     map_alloc,     unmap,         unmap,
+		protect,    protect,    replace_frame, handle_fault,  handle_fault,  run_guest,
+		run_guest,  run_guest,  flush_a_cpu,   clear,         discard,       discard,
+		map_trap,   collapse,   collapse,      access_memory, access_memory,
 	};
 
 	calls[pick(sizeof(calls) / sizeof(calls[0]))]();
@@ -1231,6 +1283,7 @@ static void random_operations_match_a_flat_model(void **state)
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.failures > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.races > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.discards > 0);
+	assert_true(player.operations < DEFAULT_OPERATIONS || player.accesses > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.collapses > 0 ||
 		    layout_largest_leaf(player.fixture->layout) == PAGE);
 	assert_true(player.operations < DEFAULT_OPERATIONS ||

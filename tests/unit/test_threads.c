@@ -19,10 +19,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <addrspace/access.h>
 #include <addrspace/rwlock.h>
 #include <addrspace/shootdown.h>
 
 #include "layouts.h"
+#include "subword.h"
 
 #define CPUS        3
 #define PAGE        ADDRSPACE_PAGE_SIZE
@@ -521,6 +523,19 @@ static void print_nothing(void *ctx, const char *line)
 	must(line[0], "an empty line");
 }
 
+/** The hypervisor does to a page of the pool what the guest does. */
+static void access_memory(struct vm *vm, uint64_t gpa)
+{
+	uint64_t expected = 0;
+	int result = addrspace_compare_exchange(&vm->as, gpa, sizeof(expected), &expected, gpa,
+						ADDRSPACE_ACCESS_FAULT_IN);
+
+	must(result == ADDRSPACE_EXCHANGED || result == ADDRSPACE_NOT_EXCHANGED ||
+		     result == ADDRSPACE_ENOENT || result == ADDRSPACE_EACCES,
+	     "access at %" PRIx64 ": %d", gpa, result);
+	must(!expected || expected == gpa, "page %" PRIx64 " holds %" PRIx64, gpa, expected);
+}
+
 /** Calls under the shared lock: none may be disturbed by faults. */
 static void ask(struct vm *vm)
 {
@@ -530,7 +545,7 @@ static void ask(struct vm *vm)
 	struct addrspace_run leaves;
 	uint64_t gpa = draw_page();
 
-	switch (draw(6)) {
+	switch (draw(8)) {
 	case 0:
 		addrspace_translate(&vm->as, gpa, &translation);
 		break;
@@ -545,6 +560,10 @@ static void ask(struct vm *vm)
 		break;
 	case 4:
 		must(!addrspace_dump(&vm->as, print_nothing, NULL), "dump");
+		break;
+	case 5:
+	case 6:
+		access_memory(vm, LAZY_GPA + draw(LAZY_PAGES) * PAGE);
 		break;
 	default:
 		verify(vm);
@@ -691,11 +710,68 @@ static void destroy_of_another_space_leaves_faults_alone(void **state)
 	run(world, routines);
 }
 
+/* ---- counting together ---- */
+
+#define ROUNDS 2000u
+
+/** Adds one to bytes that all threads add to. */
+static void count(struct vm *vm, uint64_t gpa, unsigned size)
+{
+	uint64_t mask = (UINT64_C(1) << 8 * size) - 1;
+	uint64_t expected = 0;
+	int result;
+
+	do {
+		result = addrspace_compare_exchange(&vm->as, gpa, size, &expected,
+						    (expected + 1) & mask,
+						    ADDRSPACE_ACCESS_FAULT_IN);
+		must(result >= 0, "exchange: %d", result);
+	} while (result == ADDRSPACE_NOT_EXCHANGED);
+}
+
+static void *counting(void *argument)
+{
+	struct thread *thread = argument;
+	struct world *world = begin(thread);
+	/* Each its own byte, in a word that none owns. */
+	uint8_t *own = memory.linear + PAGE + thread->cpu;
+
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		uint64_t expected = i & 0xff;
+
+		count(world->vm, LAZY_GPA + 6, 1);
+		count(world->vm, LAZY_GPA + 2, 2);
+		count(world->vm, LAZY_GPA + 8, 4);
+		while (!subword_exchange(own, 1, &expected, (i + 1) & 0xff))
+			must(expected == (i & 0xff), "another CPU wrote to our byte");
+	}
+	return NULL;
+}
+
+static void exchanges_lose_no_count(void **state)
+{
+	void *(*const routines[CPUS])(void *) = {counting, counting, counting};
+	struct world *world = *state;
+	uint64_t value;
+
+	map_lazy(world->vm, LAZY_GPA, PAGE, 0);
+	memset(memory.linear + PAGE, 0, 8);
+	run(world, routines);
+	assert_int_equal(addrspace_load(&world->vm->as, LAZY_GPA, 8, &value, 0), 0);
+	assert_int_equal(value, (uint64_t)(CPUS * ROUNDS) << 16 | (uint64_t)(CPUS * ROUNDS & 0xff)
+									  << 48);
+	assert_int_equal(addrspace_load(&world->vm->as, LAZY_GPA + 8, 8, &value, 0), 0);
+	assert_int_equal(value, CPUS * ROUNDS);
+	for (unsigned i = 0; i < CPUS; i++)
+		assert_int_equal(memory.linear[PAGE + i], ROUNDS & 0xff);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(exchanges_lose_no_count),
 		TEST(faults_on_the_same_pages_resolve_each_once),
 		TEST(faults_on_the_same_pages_in_new_tables_resolve_each_once),
 		TEST(faults_on_neighbours_share_their_new_tables),
