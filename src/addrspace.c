@@ -5,7 +5,9 @@
  * and only then free.
  */
 #include "backend/backend.h"
+#include "change.h"
 #include "compiler.h"
+#include "held.h"
 #include "lock.h"
 #include "memory.h"
 #include "range.h"
@@ -76,7 +78,7 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 		return ADDRSPACE_ENOTSUP;
 	as->after_faults = as->absent_cached || as->handler->sync_table;
 	as->direct_map_offset = as->handler->direct_map_offset;
-	as->walker = as->format->walkers[as->handler->physical_to_virtual ? 0 : as->levels];
+	choose_walker(as);
 	as->gpa_limit = UINT64_C(1) << as->gpa_bits;
 	as->frame_forbidden = ~((UINT64_C(1) << as->host_bits) - ADDRSPACE_PAGE_SIZE);
 	as->leaf_levels = 1;
@@ -88,30 +90,6 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config)
 }
 
 /* ---- changes ---- */
-
-/** The one invalidation of a change; none if no live entry changed. */
-static NEVER_INLINE void invalidate_change(const struct addrspace *as,
-					   const struct page_table_change *change)
-{
-	const struct addrspace_invalidation invalidation = {
-		.gpa = change->flush_gpa,
-		.size = change->flush_end - change->flush_gpa,
-		.stride = change->stride,
-		.tables_changed = change->tables_changed,
-		.scope = ADDRSPACE_ALL_CPUS,
-	};
-
-	if (invalidation.size)
-		as->handler->invalidate(as->handler_ctx, &invalidation);
-}
-
-/** Gives back the tables that a change took and did not need. */
-static void release_tables(struct addrspace *as, struct page_table_change *change)
-{
-	while (change->table_count > change->tables_used)
-		addrspace_frame_free(as, ADDRSPACE_FRAME_TABLE, 0,
-				     change->tables[--change->table_count]);
-}
 
 /** Fills one page between the invalidation and its publication. */
 struct page_copy {
@@ -130,11 +108,6 @@ static void copy_page(const struct addrspace *as, const struct page_copy *page)
 		page->copy(page->ctx, page->old_hpa, page->new_hpa);
 	if (page->prepare && handler->prepare_frame)
 		handler->prepare_frame(as->handler_ctx, page->new_hpa, ADDRSPACE_PAGE_SIZE);
-}
-
-static struct page_table_change start_change(uint64_t gpa, uint64_t end)
-{
-	return (struct page_table_change){.gpa = gpa, .end = end};
 }
 
 /** The part that cannot fail. A range that is filled again keeps its emptied tables until they are
@@ -278,7 +251,7 @@ static int map_locked(struct addrspace *as, const struct addrspace_region *regio
 	return exchange_range(as, region->gpa, end, region, content, NULL);
 }
 
-static int check_attributes(const struct addrspace *as, unsigned permissions,
+static int judge_attributes(const struct addrspace *as, unsigned permissions,
 			    enum addrspace_memory_type memory_type)
 {
 	if (permissions & ~(unsigned)ALL_PERMISSIONS)
@@ -288,57 +261,57 @@ static int check_attributes(const struct addrspace *as, unsigned permissions,
 	return as->format->check_attributes(as, permissions, memory_type);
 }
 
-/** How large leaves may be, and how many a fault brings: 0 or ADDRSPACE_EINVAL. */
-static int check_leaves(const struct addrspace_attributes *attributes, bool alloc)
+/** How large leaves may be, and how many a fault brings. */
+static int judge_leaves(const struct addrspace_region *region)
 {
-	unsigned around = attributes->fault_around;
+	unsigned around = region->fault_around;
 
 	if (around > ADDRSPACE_MAX_FAULT_AROUND || around & (around - 1) ||
-	    (unsigned)attributes->largest_leaf > ADDRSPACE_LEAF_1G)
+	    (unsigned)region->largest_leaf > ADDRSPACE_LEAF_1G)
 		return ADDRSPACE_EINVAL;
-	if (!alloc && (around > 1 || attributes->largest_leaf != ADDRSPACE_LEAF_4K))
+	if (region->backend.kind != ADDRSPACE_ALLOC &&
+	    (around > 1 || region->largest_leaf != ADDRSPACE_LEAF_4K))
 		return ADDRSPACE_EINVAL;
 	return 0;
 }
 
-static int check_mapping(const struct addrspace *as, const struct addrspace_attributes *attributes,
-			 enum addrspace_backend_kind kind)
+int addrspace_judge_region(const struct addrspace *as, const struct addrspace_region *region)
 {
-	int error = check_leaves(attributes, kind == ADDRSPACE_ALLOC);
+	int error = judge_leaves(region);
 
 	if (error)
 		return error;
-	if (kind != ADDRSPACE_TRAP)
-		return check_attributes(as, attributes->permissions, attributes->memory_type);
+	if (region->backend.kind != ADDRSPACE_TRAP)
+		return judge_attributes(as, region->permissions, region->memory_type);
 	/* Accesses to a trap are never made: no entry says what they may, nor of what type they are. */
-	if (attributes->permissions & ~(unsigned)ALL_PERMISSIONS || attributes->memory_type)
+	if (region->permissions & ~(unsigned)ALL_PERMISSIONS || region->memory_type)
 		return ADDRSPACE_EINVAL;
 	return 0;
 }
 
-static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
-	       const struct addrspace_attributes *attributes, struct addrspace_backend backend,
-	       unsigned flags)
+/** A region with these attributes. */
+static void set_attributes(struct addrspace_region *region,
+			   const struct addrspace_attributes *attributes)
 {
-	const struct addrspace_region region = {
-		.gpa = gpa,
-		.size = size,
-		.permissions = attributes->permissions,
-		.memory_type = attributes->memory_type,
-		.cookie = attributes->cookie,
-		.backend = backend,
-		.largest_leaf = attributes->largest_leaf,
-		.fault_around = attributes->fault_around,
-		.small_executable = attributes->small_executable,
-	};
-	int error = check_mapping(as, attributes, backend.kind);
+	region->permissions = attributes->permissions;
+	region->memory_type = attributes->memory_type;
+	region->cookie = attributes->cookie;
+	region->largest_leaf = attributes->largest_leaf;
+	region->fault_around = attributes->fault_around;
+	region->small_executable = attributes->small_executable;
+}
 
+static NEVER_INLINE int map(struct addrspace *as, const struct addrspace_region *region,
+			    unsigned flags)
+{
+	int error = addrspace_judge_region(as, region);
+
+	if (!error)
+		error = lock_change(as, region->gpa, region_end(region));
 	if (error)
 		return error;
-	lock_exclusive(as);
-	if (region.memory_type == ADDRSPACE_DEVICE)
-		as->device_hidden = as->device_unmarked;
-	error = map_locked(as, &region, flags);
+	note_device(as, region);
+	error = map_locked(as, region, flags);
 	unlock_exclusive(as);
 	return error;
 }
@@ -346,7 +319,8 @@ static int map(struct addrspace *as, uint64_t gpa, uint64_t size,
 int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t hpa,
 			 const struct addrspace_attributes *attributes, unsigned flags)
 {
-	struct addrspace_backend backend = {.kind = ADDRSPACE_LINEAR};
+	struct addrspace_region region = {
+		.gpa = gpa, .size = size, .backend = {.kind = ADDRSPACE_LINEAR}};
 	int error;
 
 	if (!as || !attributes || flags & ~(unsigned)ADDRSPACE_MAP_REPLACE)
@@ -358,15 +332,17 @@ int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint
 		error = ADDRSPACE_EPERM;
 	if (error)
 		return error;
-	backend.u.linear.offset = gpa - hpa;
-	return map(as, gpa, size, attributes, backend, flags);
+	set_attributes(&region, attributes);
+	region.backend.u.linear.offset = gpa - hpa;
+	return map(as, &region, flags);
 }
 
 int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 			const struct addrspace_attributes *attributes, unsigned flags)
 {
 	const unsigned known = ADDRSPACE_MAP_REPLACE | ADDRSPACE_MAP_POPULATE;
-	struct addrspace_backend backend = {.kind = ADDRSPACE_ALLOC};
+	struct addrspace_region region = {
+		.gpa = gpa, .size = size, .backend = {.kind = ADDRSPACE_ALLOC}};
 	int error;
 
 	if (!as || !attributes || flags & ~known)
@@ -374,14 +350,16 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
 	error = check_range(gpa, size, as->gpa_limit);
 	if (error)
 		return error;
-	backend.u.alloc.populate = (flags & ADDRSPACE_MAP_POPULATE) != 0;
-	return map(as, gpa, size, attributes, backend, flags);
+	set_attributes(&region, attributes);
+	region.backend.u.alloc.populate = (flags & ADDRSPACE_MAP_POPULATE) != 0;
+	return map(as, &region, flags);
 }
 
 int addrspace_map_trap(struct addrspace *as, uint64_t gpa, uint64_t size,
 		       const struct addrspace_attributes *attributes, unsigned flags)
 {
-	struct addrspace_backend backend = {.kind = ADDRSPACE_TRAP};
+	struct addrspace_region region = {
+		.gpa = gpa, .size = size, .backend = {.kind = ADDRSPACE_TRAP}};
 	int error;
 
 	if (!as || !attributes || flags & ~(unsigned)ADDRSPACE_MAP_REPLACE)
@@ -389,8 +367,9 @@ int addrspace_map_trap(struct addrspace *as, uint64_t gpa, uint64_t size,
 	error = check_range(gpa, size, as->gpa_limit);
 	if (error)
 		return error;
-	backend.u.trap.base = gpa;
-	return map(as, gpa, size, attributes, backend, flags);
+	set_attributes(&region, attributes);
+	region.backend.u.trap.base = gpa;
+	return map(as, &region, flags);
 }
 
 /** Removes whole regions, or a hole inside one. */
@@ -429,15 +408,16 @@ int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size)
 	if (!as)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
+	if (!error)
+		error = lock_change(as, gpa, gpa + size);
 	if (error)
 		return error;
-	lock_exclusive(as);
 	error = unmap_locked(as, gpa, gpa + size);
 	unlock_exclusive(as);
 	return error;
 }
 
-static void clear_locked(struct addrspace *as)
+static NEVER_INLINE void clear_locked(struct addrspace *as)
 {
 	struct page_table_change change = start_change(0, as->gpa_limit);
 
@@ -450,6 +430,8 @@ static void clear_locked(struct addrspace *as)
 void addrspace_clear(struct addrspace *as)
 {
 	lock_exclusive(as);
+	if (as->jobs)
+		as->finish_jobs(as, false);
 	clear_locked(as);
 	unlock_exclusive(as);
 }
@@ -457,16 +439,16 @@ void addrspace_clear(struct addrspace *as)
 void addrspace_destroy(struct addrspace *as)
 {
 	lock_exclusive(as);
+	if (as->jobs)
+		as->finish_jobs(as, true);
 	clear_locked(as);
 	addrspace_frame_free(as, ADDRSPACE_FRAME_ROOT, as->root_order, as->root_hpa);
 	unlock_exclusive(as);
 	memset(as, 0, sizeof(*as));
 }
 
-/** 0; ADDRSPACE_ENOENT if part of the range has no region, else ADDRSPACE_ENOTSUP if part of it is of
- * another kind. */
-static NEVER_INLINE int check_all_of_kind(const struct addrspace *as, uint64_t gpa, uint64_t end,
-					  enum addrspace_backend_kind kind)
+NEVER_INLINE int addrspace_check_all_of_kind(const struct addrspace *as, uint64_t gpa, uint64_t end,
+					     enum addrspace_backend_kind kind)
 {
 	struct addrspace_region region;
 	int error = 0;
@@ -537,7 +519,7 @@ static int protect_locked(struct addrspace *as, uint64_t gpa, uint64_t end, unsi
 		return error;
 	change = start_change(gpa, end);
 	change.protect = true;
-	change.permissions = permissions;
+	change.permissions = (uint8_t)permissions;
 	error = as->format->change_prepare(as, &change);
 	if (!error) {
 		protect_regions(as, &change);
@@ -560,12 +542,14 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
 	error = check_range(gpa, size, as->gpa_limit);
 	if (error)
 		return error;
-	unsupported = check_attributes(as, permissions, ADDRSPACE_WRITE_BACK);
+	unsupported = judge_attributes(as, permissions, ADDRSPACE_WRITE_BACK);
 	if (unsupported == ADDRSPACE_EINVAL)
 		return unsupported;
-	lock_exclusive(as);
+	error = lock_change(as, gpa, gpa + size);
+	if (error)
+		return error;
 	/* Traps have no entries that would have to say it. */
-	if (unsupported && check_all_of_kind(as, gpa, gpa + size, ADDRSPACE_TRAP))
+	if (unsupported && addrspace_check_all_of_kind(as, gpa, gpa + size, ADDRSPACE_TRAP))
 		error = unsupported;
 	else
 		error = protect_locked(as, gpa, gpa + size, permissions);
@@ -579,7 +563,7 @@ static int discard_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
 {
 	const struct region_edit edit = addrspace_region_edit_lazy();
 	struct region_reserve reserve;
-	int error = check_all_of_kind(as, gpa, end, ADDRSPACE_ALLOC);
+	int error = addrspace_check_all_of_kind(as, gpa, end, ADDRSPACE_ALLOC);
 
 	if (error)
 		return error;
@@ -600,9 +584,10 @@ int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size)
 	if (!as)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
+	if (!error)
+		error = lock_change(as, gpa, gpa + size);
 	if (error)
 		return error;
-	lock_exclusive(as);
 	error = discard_locked(as, gpa, gpa + size);
 	unlock_exclusive(as);
 	return error;
@@ -630,9 +615,10 @@ int addrspace_collapse(struct addrspace *as, uint64_t gpa, uint64_t size, uint64
 	if (!as)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
+	if (!error)
+		error = lock_change(as, gpa, gpa + size);
 	if (error)
 		return error;
-	lock_exclusive(as);
 	bytes = collapse_locked(as, gpa, gpa + size);
 	unlock_exclusive(as);
 	if (collapsed)
@@ -687,9 +673,10 @@ int addrspace_replace_frame(struct addrspace *as, uint64_t gpa, uint64_t new_hpa
 	error = check_range(gpa, ADDRSPACE_PAGE_SIZE, as->gpa_limit);
 	if (!error)
 		error = check_host_range(new_hpa, ADDRSPACE_PAGE_SIZE, as->host_bits);
+	if (!error)
+		error = lock_change(as, gpa, gpa + ADDRSPACE_PAGE_SIZE);
 	if (error)
 		return error;
-	lock_exclusive(as);
 	error = replace_frame_locked(as, gpa, &page);
 	unlock_exclusive(as);
 	return error;

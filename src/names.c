@@ -16,6 +16,8 @@ const char *addrspace_error_name(int error)
 		return "ADDRSPACE_EACCES";
 	case ADDRSPACE_EFAULT:
 		return "ADDRSPACE_EFAULT";
+	case ADDRSPACE_EBUSY:
+		return "ADDRSPACE_EBUSY";
 	case ADDRSPACE_EEXIST:
 		return "ADDRSPACE_EEXIST";
 	case ADDRSPACE_EINVAL:

@@ -6,6 +6,8 @@
 #ifndef ADDRSPACE_SRC_PAGE_TABLE_H
 #define ADDRSPACE_SRC_PAGE_TABLE_H
 
+#include <addrspace/job.h>
+
 #include "frames.h"
 
 #define PAGE_TABLE_MAX_LEVELS 5
@@ -61,13 +63,23 @@ struct page_table_change {
 	uint64_t stride;
 	uint64_t broken[2]; /* leaves cut at gpa and at end; 0: none */
 	uint64_t tables[PAGE_TABLE_MAX_CUT];
-	unsigned table_count;
-	unsigned tables_used;
-	unsigned permissions; /* of what stays inside the range; used by protect */
-	bool protect;         /* the range stays, with permissions; else it goes */
+	uint8_t table_count;
+	uint8_t tables_used;
+	uint8_t permissions; /* of what stays inside the range; used by protect */
+	bool protect;        /* the range stays, with permissions; else it goes */
 	bool tables_changed;
 	bool found;       /* the range was not empty */
 	bool keep_charge; /* frames that go leave their charge behind, for their successors */
+};
+
+/** What a job is: struct addrspace_job's kind. */
+enum {
+	ADDRSPACE_JOB_UNMAP,
+	ADDRSPACE_JOB_DISCARD,
+	ADDRSPACE_JOB_CLEAR,
+	ADDRSPACE_JOB_DESTROY,
+	ADDRSPACE_JOB_POPULATE,
+	ADDRSPACE_JOB_CANCELLED, /* it was populating */
 };
 
 /** Where a descent for one address ended. Stable under the shared lock. */
@@ -149,6 +161,20 @@ struct addrspace_format {
 	/** After the invalidation: puts those leaves in place and frees the tables. */
 	void (*collapse_finish)(struct addrspace *as, const struct page_table_change *change);
 
+	/*
+	 * Jobs. take_out: between detach and the invalidation, moves the dead tables that reach over
+	 * the change's range from their slots to the job, so that what is beside the range can have
+	 * others. release_some: goes on with pass two of its removal, from job->at on; *budget is what
+	 * may be visited. private_start: charges a fill, and makes the root that it goes into.
+	 * private_fill: goes on with it, from job->at on.
+	 */
+	void (*take_out)(struct addrspace *as, struct addrspace_job *job);
+	void (*release_some)(struct addrspace *as, struct addrspace_job *job, uint64_t *budget);
+	int (*private_start)(struct addrspace *as, const struct page_table_fill *fill,
+			     struct addrspace_job *job);
+	int (*private_fill)(struct addrspace *as, const struct page_table_fill *fill,
+			    struct addrspace_job *job, uint64_t budget);
+
 	/** With the direct map the walker at the number of levels, without it the one at 0. */
 	const struct addrspace_walker *walkers[PAGE_TABLE_MAX_LEVELS + 1];
 
@@ -164,7 +190,7 @@ struct addrspace_format {
 	/** Of what lies below end. */
 	bool (*next_run)(const struct addrspace *as, uint64_t gpa, uint64_t end,
 			 struct addrspace_run *run);
-	/** Adds leaves, tables and data frames. */
+	/** Adds leaves, tables and data frames, those of jobs' tables too. */
 	void (*count)(const struct addrspace *as, struct addrspace_statistics *statistics);
 	/** False: *defect is the first one. */
 	bool (*verify)(const struct addrspace *as, struct addrspace_defect *defect);

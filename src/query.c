@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls that only read. */
+#include <addrspace/job.h>
+
+#include "held.h"
 #include "lock.h"
 #include "memory.h"
 #include "page_table.h"
@@ -67,6 +70,18 @@ int addrspace_next_region(struct addrspace *as, uint64_t gpa, struct addrspace_r
 	return found ? 0 : ADDRSPACE_ENOENT;
 }
 
+/** Not in what a job holds, either. */
+static bool find_free_gap(const struct addrspace *as, uint64_t hint, uint64_t size,
+			  uint64_t alignment, uint64_t limit, uint64_t *gpa)
+{
+	while (addrspace_region_set_find_gap(as, hint, size, alignment, limit, gpa)) {
+		if (!held(as, *gpa, *gpa + size))
+			return true;
+		hint = addrspace_held_by(as, *gpa, *gpa + size)->end;
+	}
+	return false;
+}
+
 int addrspace_find_gap(struct addrspace *as, uint64_t hint, uint64_t size, uint64_t alignment,
 		       uint64_t limit, uint64_t *gpa)
 {
@@ -79,8 +94,7 @@ int addrspace_find_gap(struct addrspace *as, uint64_t hint, uint64_t size, uint6
 	if (limit > as->gpa_limit)
 		return ADDRSPACE_ERANGE;
 	lock_shared(as);
-	found = addrspace_region_set_find_gap(as, hint, size, alignment,
-					      limit ? limit : as->gpa_limit, gpa);
+	found = find_free_gap(as, hint, size, alignment, limit ? limit : as->gpa_limit, gpa);
 	unlock_shared(as);
 	return found ? 0 : ADDRSPACE_ENOSPC;
 }

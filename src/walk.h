@@ -126,17 +126,25 @@ ALWAYS_INLINE void walk_next(struct walk *walk)
 	walk->gpa = walk_slot_end(walk);
 }
 
-/** Moves from an empty slot to the next one of the current table that is not, or behind them all. */
-ALWAYS_INLINE void walk_skip_empty(struct walk *walk)
+/** Moves from an empty slot to the next one of the current table that is not, or behind them all; or
+ * behind most slots, at least one. Answers how many. */
+ALWAYS_INLINE uint64_t walk_skip_empty_of(struct walk *walk, uint64_t most)
 {
 	const uint64_t *table = walk->tables[walk->level];
 	size_t at = slot_index(walk->as, walk->gpa, walk->level) + 1;
 	size_t behind = slot_index(walk->as, walk->table_end - 1, walk->level) + 1;
-	size_t empty = entry_count_empty(&table[at], behind - at);
+	size_t count = behind - at < most ? behind - at : (size_t)most - 1;
+	size_t empty = entry_count_empty(&table[at], count);
 	uint64_t start = walk->gpa & ~(level_size(walk->level) - 1);
 
 	walk->gpa = at + empty == behind ? walk->table_end
 					 : start + (empty + 1) * level_size(walk->level);
+	return empty + 1;
+}
+
+ALWAYS_INLINE void walk_skip_empty(struct walk *walk)
+{
+	walk_skip_empty_of(walk, UINT64_MAX);
 }
 
 /** Remembers a slot of the current table that changed, for walk_sync(). Slots come in ascending

@@ -182,7 +182,7 @@ static void split_sync(const struct addrspace *as, const struct page_table_chang
 static void publish_split(struct addrspace *as, struct page_table_change *change, uint64_t *slot,
 			  uint64_t *parent, unsigned level, uint64_t gpa, uint64_t leaf)
 {
-	unsigned first = change->tables_used;
+	uint8_t first = change->tables_used;
 	uint64_t expected = entry_read(slot);
 	bool live = expected & ENTRY_FORMAT.present;
 

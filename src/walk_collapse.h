@@ -67,23 +67,25 @@ static RARELY bool collapser_fits(struct collapser *collapser, uint64_t gpa, uns
 }
 
 /** Reads leaves of one table until one is not the leaf before it a step on, but for what hardware
- * records, which is collected; returns how many were. */
+ * records; returns how many were. */
 static NEVER_INLINE size_t collapser_read(struct collapser *collapser, const uint64_t *slot,
 					  uint64_t leaf, uint64_t step, size_t count)
 {
-	const uint64_t recorded = recorded_bits(collapser->as);
+	const uint64_t checked = ~recorded_bits(collapser->as);
+	uint64_t any = collapser->any;
+	uint64_t all = collapser->all;
 	size_t read;
 
-	if (!recorded)
-		return entry_count_run(slot, leaf, step, count);
 	for (read = 0; read < count; read++, leaf += step) {
 		uint64_t entry = entry_read(&slot[read]);
 
-		if ((entry ^ leaf) & ~recorded)
+		if ((entry ^ leaf) & checked)
 			break;
-		collapser->any |= entry;
-		collapser->all &= entry;
+		any |= entry;
+		all &= entry;
 	}
+	collapser->any = any;
+	collapser->all = all;
 	return read;
 }
 
@@ -93,7 +95,7 @@ static RARELY uint64_t run_start(const struct addrspace *as, const uint64_t *tab
 {
 	uint64_t entry = entry_read(table);
 
-	while (level > 0 && is_live_table(entry)) {
+	while (entry & ENTRY_FORMAT.present && ENTRY_FORMAT.is_table(entry, level)) {
 		entry = entry_read(entry_table(as, entry));
 		level--;
 	}
@@ -120,7 +122,8 @@ static RARELY bool collapser_scan(struct collapser *collapser, uint64_t *table, 
 			uint64_t size = level_size(walk.level);
 			size_t count = walk.level ? 1 : PAGE_TABLE_ENTRIES;
 
-			if (walk.level > 0 && is_live_table(entry)) {
+			if (entry & ENTRY_FORMAT.present &&
+			    ENTRY_FORMAT.is_table(entry, walk.level)) {
 				walk_descend(&walk, entry_table(as, entry));
 				continue;
 			}
@@ -167,7 +170,7 @@ static RARELY uint64_t walk_collapse_break(struct addrspace *as, struct page_tab
 				walk_skip_empty(&walk);
 				continue;
 			}
-			if (!is_live_table(entry)) {
+			if (!ENTRY_FORMAT.is_table(entry, walk.level)) {
 				walk_next(&walk);
 				continue;
 			}
@@ -193,7 +196,7 @@ static RARELY void free_collapsed(struct addrspace *as, uint64_t entry, unsigned
 	for (size_t i = 0; level > 1 && i < PAGE_TABLE_ENTRIES; i++) {
 		uint64_t child = entry_read(&table[i]);
 
-		if (is_live_table(child))
+		if (ENTRY_FORMAT.is_table(child, level - 1))
 			free_table(as, ENTRY_FORMAT.table_address(child), level - 2);
 	}
 	free_table(as, ENTRY_FORMAT.table_address(entry), level - 1);
@@ -229,12 +232,13 @@ static RARELY void walk_collapse_finish(struct addrspace *as,
 		while (walk.gpa < walk.table_end) {
 			uint64_t *slot = walk_slot(&walk);
 			uint64_t entry = entry_read(slot);
+			bool is_table = entry && ENTRY_FORMAT.is_table(entry, walk.level);
 
-			if (walk.level > 1 && is_live_table(entry)) {
+			if (is_table && entry & ENTRY_FORMAT.present && walk.level > 1) {
 				walk_descend(&walk, entry_table(as, entry));
 				continue;
 			}
-			if (entry & ENTRY_FORMAT.dead && !(entry & ENTRY_FORMAT.present)) {
+			if (is_table && !(entry & ENTRY_FORMAT.present)) {
 				walk_store(&walk, slot,
 					   collapsed_leaf(&collapser, entry, walk.level, walk.gpa));
 				free_collapsed(as, entry, walk.level);

@@ -4,6 +4,7 @@
 #define ADDRSPACE_SRC_WALK_FAULT_H
 
 #include "backend/backend.h"
+#include "held.h"
 #include "walk_map.h"
 
 /*
@@ -11,6 +12,12 @@
  * every shift is an immediate and every level has an exit of its own; and once for all the rest.
  */
 #define WALK_ANY_LEVELS 0u
+
+/** Of an entry above level 0: one mask and one comparison. */
+ALWAYS_INLINE bool is_live_table(uint64_t entry)
+{
+	return (entry & ENTRY_FORMAT.table_mask) == (ENTRY_FORMAT.table & ENTRY_FORMAT.table_mask);
+}
 
 /** One level of walk_to_leaf(): goes on below a live table, ends at anything else. */
 #define WALK_LEVEL(n)                                                                              \
@@ -309,6 +316,9 @@ ALWAYS_INLINE int walk_fault(struct addrspace *as, uint64_t gpa, unsigned access
 	*level = position.level;
 	if (leaf_allows(entry, access))
 		return ADDRSPACE_FAULT_ALREADY_RESOLVED;
+	/* While there are jobs it is this instance that is called: see choose_walker(). */
+	if (levels == WALK_ANY_LEVELS && held(as, gpa, gpa + 1))
+		return ADDRSPACE_FAULT_NOT_BACKED;
 	record = addrspace_region_set_record(as, gpa);
 	if (!record)
 		return ADDRSPACE_FAULT_NOT_BACKED;

@@ -14,6 +14,7 @@ struct builder {
 	uint64_t leaves[PAGE_TABLE_MAX_LEAF + 1]; /* by level, without address */
 	unsigned leaf_levels; /* bit n: leaves at level n fit CPU and alignment */
 	uint64_t frames;      /* of guest data taken so far */
+	uint64_t left;        /* entries to visit, and 1; 0: as many as there are */
 };
 
 static NEVER_INLINE void builder_start(struct builder *builder, struct addrspace *as,
@@ -22,6 +23,7 @@ static NEVER_INLINE void builder_start(struct builder *builder, struct addrspace
 	builder->as = as;
 	builder->fill = fill;
 	builder->frames = 0;
+	builder->left = 0;
 	builder->leaf_levels = 0;
 	for (unsigned level = 0; level <= PAGE_TABLE_MAX_LEAF; level++) {
 		bool aligned = fill->source == PAGE_TABLE_ALLOCATE ||
@@ -113,6 +115,8 @@ static int build_leaves(struct builder *builder, struct walk *walk)
 	size_t count = (size_t)((walk->table_end - walk->gpa) / size);
 	uint64_t *slot = walk_slot(walk);
 
+	count = count < builder->left ? count : (size_t)builder->left;
+	builder->left -= count - 1;
 	if (builder->fill->source == PAGE_TABLE_ALLOCATE)
 		return build_pages(builder, walk, slot, count);
 	entry_fill(slot, build_leaf(builder, walk->level, walk->gpa),
@@ -141,7 +145,8 @@ static NEVER_INLINE void build_zero_outside(const struct addrspace *as, uint64_t
 	memset(table + behind, 0, (table_entries(as, level) - behind) * sizeof(*table));
 }
 
-/** A private table for [gpa, end): zero outside, not yet written inside. */
+/** A private table for [gpa, end): zero outside, not yet written inside unless it is a root, which is filled
+ * last and may be large. */
 static int build_empty_table(const struct builder *builder, unsigned level, uint64_t gpa,
 			     uint64_t end, uint64_t *entry)
 {
@@ -154,7 +159,10 @@ static int build_empty_table(const struct builder *builder, unsigned level, uint
 
 	if (error)
 		return error;
-	if (frame.contents != ADDRSPACE_FRAME_ZEROED)
+	if (frame.contents != ADDRSPACE_FRAME_ZEROED && root)
+		memset(frame_pointer(as, frame.hpa), 0,
+		       (size_t)ADDRSPACE_PAGE_SIZE << as->root_order);
+	else if (frame.contents != ADDRSPACE_FRAME_ZEROED)
 		build_zero_outside(as, frame_pointer(as, frame.hpa), level, gpa, end);
 	*entry = ENTRY_FORMAT.table | ENTRY_FORMAT.address_bits(frame.hpa);
 	if (builder_owns(builder, level, gpa, end))
@@ -166,7 +174,7 @@ static int build_empty_table(const struct builder *builder, unsigned level, uint
  * walked and freed. */
 static RARELY void build_zero_rest(struct walk *walk, unsigned private_below)
 {
-	while (walk->level < private_below) {
+	while (walk->level < private_below && walk->level < root_level(walk->as)) {
 		if (walk->gpa < walk->table_end) {
 			uint64_t *slot = walk_slot(walk);
 			size_t count = slot_index(walk->as, walk->table_end - 1, walk->level) -
@@ -236,19 +244,22 @@ static NEVER_INLINE int build_slot(struct builder *builder, unsigned level, uint
  * Builds the rest of the walk's range. Tables whose slots are below private_below are not linked
  * yet and get their final entries; in live tables, which lead to empty slots, new entries are
  * pending. On failure what is private has been zeroed as far as it was not built, and walk->gpa is
- * where the live slots that were not reached begin.
+ * where the live slots that were not reached begin. The same if builder->left says that it stops, which
+ * is no failure.
  */
 static int build_range(struct builder *builder, struct walk *walk, unsigned private_below)
 {
 	struct addrspace *as = builder->as;
 	uint64_t entry;
-	int error;
+	int error = 0;
 
 	for (;;) {
 		while (walk->gpa < walk->table_end) {
 			bool private = walk->level < private_below;
 			uint64_t *slot = walk_slot(walk);
 
+			if (UNLIKELY(!--builder->left))
+				goto stop;
 			if (!private && entry_read(slot)) {
 				walk_descend(walk, entry_table(as, entry_read(slot)));
 				continue;
@@ -258,7 +269,7 @@ static int build_range(struct builder *builder, struct walk *walk, unsigned priv
 						: build_slot(builder, walk->level, walk->gpa,
 							     &entry);
 				if (error)
-					goto fail;
+					goto stop;
 				if (private)
 					continue;
 				walk_store(walk, slot, pending_entry(entry));
@@ -268,7 +279,7 @@ static int build_range(struct builder *builder, struct walk *walk, unsigned priv
 			error = build_empty_table(builder, walk->level - 1, walk->gpa,
 						  walk_slot_end(walk), &entry);
 			if (error)
-				goto fail;
+				goto stop;
 			if (private) {
 				*slot = entry;
 			} else {
@@ -286,7 +297,7 @@ static int build_range(struct builder *builder, struct walk *walk, unsigned priv
 				private_below = 0;
 		} while (walk->gpa == walk->table_end);
 	}
-fail:
+stop:
 	build_zero_rest(walk, private_below);
 	return error;
 }

@@ -3,15 +3,18 @@
 #ifndef ADDRSPACE_SRC_WALK_RELEASE_H
 #define ADDRSPACE_SRC_WALK_RELEASE_H
 
+#include "held.h"
+#include "memory.h"
 #include "region_set.h"
 #include "walk.h"
 
 /** Whose cookie goes with the guest frames being freed: of the region last looked up, or of one that is
- * not in the set yet. */
+ * not in the set yet; and how many of them. */
 struct walk_owner {
 	uint64_t gpa;
 	uint64_t size;
 	uint64_t cookie;
+	uint64_t left; /* entries to visit, and 1; 0: as many as there are */
 	bool keep_charge;
 };
 
@@ -20,12 +23,6 @@ static void owner_set(struct walk_owner *owner, const struct region_record *reco
 	owner->gpa = record->start;
 	owner->size = region_record_size(record);
 	owner->cookie = record->cookie;
-}
-
-/** Of an entry above level 0: one mask and one comparison. */
-ALWAYS_INLINE bool is_live_table(uint64_t entry)
-{
-	return (entry & ENTRY_FORMAT.table_mask) == (ENTRY_FORMAT.table & ENTRY_FORMAT.table_mask);
 }
 
 static uint64_t *entry_table(const struct addrspace *as, uint64_t entry)
@@ -41,6 +38,30 @@ static void free_table(struct addrspace *as, uint64_t hpa, unsigned level)
 		addrspace_frame_free(as, ADDRSPACE_FRAME_TABLE, 0, hpa);
 }
 
+/** Of a frame whose region is not in the set any more: the job that frees it has kept a copy. */
+static RARELY void owner_from_job(const struct addrspace *as, struct walk_owner *owner,
+				  uint64_t gpa)
+{
+	const struct addrspace_job *job = addrspace_held_by(as, gpa, gpa + 1);
+	const struct addrspace_region *region;
+
+	WALK_ASSERT(job);
+	region = &job->regions[gpa - job->regions[0].gpa < job->regions[0].size ? 0 : 1];
+	owner->gpa = region->gpa;
+	owner->size = region->size;
+	owner->cookie = region->cookie;
+}
+
+static inline void owner_seek(const struct addrspace *as, struct walk_owner *owner, uint64_t gpa)
+{
+	const struct region_record *record = addrspace_region_set_record(as, gpa);
+
+	if (record)
+		owner_set(owner, record);
+	else
+		owner_from_job(as, owner, gpa);
+}
+
 /** Frees a leaf's frames. The region still stands in the set: a removal edits the set last. */
 static inline void free_leaf(struct addrspace *as, uint64_t entry, unsigned level, uint64_t gpa,
 			     struct walk_owner *owner)
@@ -51,30 +72,58 @@ static inline void free_leaf(struct addrspace *as, uint64_t entry, unsigned leve
 		.gpa = gpa,
 	};
 
-	if (UNLIKELY(gpa - owner->gpa >= owner->size)) {
-		const struct region_record *record = addrspace_region_set_record(as, gpa);
-
-		WALK_ASSERT(record);
-		owner_set(owner, record);
-	}
+	if (UNLIKELY(gpa - owner->gpa >= owner->size))
+		owner_seek(as, owner, gpa);
 	request.cookie = owner->cookie;
 	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.leaf_address(entry, level));
 	if (UNLIKELY(as->handler->uncharge) && !owner->keep_charge)
 		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, UINT64_C(1) << request.order);
 }
 
-/** Frees the pages of the rest of a table that is not linked any more. */
+/** Takes the pages of the rest of the current table from what may be visited; ends the table where that
+ * ends. */
+static inline void walk_limit(struct walk *walk, struct walk_owner *owner)
+{
+	uint64_t pages = (walk->table_end - walk->gpa) >> PAGE_SHIFT;
+
+	if (UNLIKELY(pages > owner->left)) {
+		pages = owner->left;
+		walk->table_end = walk->gpa + (pages << PAGE_SHIFT);
+	}
+	owner->left -= pages - 1;
+}
+
+/** Frees the pages of the rest of a table that is not linked any more, as many as may be visited. */
 static NEVER_INLINE void free_pages(struct addrspace *as, struct walk *walk,
 				    struct walk_owner *owner)
 {
 	const uint64_t *slot = walk_slot(walk);
 
+	walk_limit(walk, owner);
 	for (; walk->gpa < walk->table_end; walk->gpa += ADDRSPACE_PAGE_SIZE, slot++) {
 		uint64_t entry = entry_read(slot);
 
 		if (entry & ENTRY_FORMAT.owned)
 			free_leaf(as, entry, 0, walk->gpa, owner);
 	}
+	walk->table_end = table_boundary(walk->as, walk->gpa - 1, 0, walk->end);
+}
+
+static NEVER_INLINE void free_skip_empty(struct walk *walk, struct walk_owner *owner)
+{
+	owner->left -= walk_skip_empty_of(walk, owner->left) - 1;
+}
+
+/** Empties what a free that stops has passed of tables that are not linked: they outlive their frames
+ * until it goes on, and nothing may name those. */
+static RARELY uint64_t free_stop(struct walk *walk, unsigned dead_below)
+{
+	/* Of a linked table: what was stored to in it is not known to the hardware yet. */
+	walk_sync(walk, walk->gpa - 1);
+	for (unsigned level = walk->level; level < dead_below && level <= walk->top; level++)
+		memset(walk->tables[level], 0,
+		       slot_index(walk->as, walk->gpa, level) * sizeof(uint64_t));
+	return walk->gpa;
 }
 
 /**
@@ -83,10 +132,13 @@ static NEVER_INLINE void free_pages(struct addrspace *as, struct walk *walk,
  * them goes, as it stands. In live tables live entries are tables that the range covers in part;
  * what is not present, dead or pending, goes, by a store of 0 before the frame is freed: no entry,
  * not even a dead one, names a freed frame.
+ *
+ * Answers how far it came: end, unless owner->left says where to stop. From there it goes on if it is
+ * called again in the same way.
  */
-static NEVER_INLINE void free_range(struct addrspace *as, uint64_t *table, unsigned level,
-				    uint64_t gpa, uint64_t end, unsigned dead_below,
-				    struct walk_owner *owner)
+static NEVER_INLINE uint64_t free_range(struct addrspace *as, uint64_t *table, unsigned level,
+					uint64_t gpa, uint64_t end, unsigned dead_below,
+					struct walk_owner *owner)
 {
 	struct walk walk;
 
@@ -98,12 +150,14 @@ static NEVER_INLINE void free_range(struct addrspace *as, uint64_t *table, unsig
 			bool linked = walk.level >= dead_below;
 			bool is_table = ENTRY_FORMAT.is_table(entry, walk.level);
 
+			if (UNLIKELY(!--owner->left))
+				return free_stop(&walk, dead_below);
 			if (walk.level == 0 && !linked) {
 				free_pages(as, &walk, owner);
 				continue;
 			}
 			if (!entry) {
-				walk_skip_empty(&walk);
+				free_skip_empty(&walk, owner);
 				continue;
 			}
 			if (is_table && linked && entry & ENTRY_FORMAT.present) {
@@ -128,7 +182,7 @@ static NEVER_INLINE void free_range(struct addrspace *as, uint64_t *table, unsig
 			uint64_t entry;
 
 			if (!walk_ascend(&walk))
-				return;
+				return walk.gpa;
 			if (walk.level > dead_below)
 				continue;
 			slot = walk_left_slot(&walk);
@@ -138,6 +192,8 @@ static NEVER_INLINE void free_range(struct addrspace *as, uint64_t *table, unsig
 				dead_below = 0;
 			}
 			free_table(as, ENTRY_FORMAT.table_address(entry), walk.level - 1);
+			/* The entry's second visit. */
+			owner->left -= owner->left > 1;
 		} while (walk.gpa == walk.table_end);
 	}
 }
@@ -155,14 +211,22 @@ ALWAYS_INLINE void free_tree(struct addrspace *as, uint64_t entry, unsigned leve
 	free_table(as, ENTRY_FORMAT.table_address(entry), level);
 }
 
+/** Apart, for the stack's sake: of its caller that does not come to it. */
+static NEVER_INLINE void free_single(struct addrspace *as, uint64_t entry, unsigned level,
+				     uint64_t gpa, struct walk_owner *owner)
+{
+	if (entry & ENTRY_FORMAT.owned)
+		free_leaf(as, entry, level, gpa, owner);
+}
+
 /** Frees what an entry of a slot at this level named, once nothing can reach it. */
 ALWAYS_INLINE void free_entry(struct addrspace *as, uint64_t entry, unsigned level, uint64_t gpa,
 			      struct walk_owner *owner)
 {
 	if (ENTRY_FORMAT.is_table(entry, level))
 		free_tree(as, entry, level - 1, gpa, owner);
-	else if (entry & ENTRY_FORMAT.owned)
-		free_leaf(as, entry, level, gpa, owner);
+	else
+		free_single(as, entry, level, gpa, owner);
 }
 
 /**

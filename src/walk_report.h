@@ -39,13 +39,19 @@ static bool run_extend(struct addrspace_run *run, const struct addrspace_run *ne
 	return true;
 }
 
+/** Goes, or waits for an operation to put it on. At rest only in the ranges of jobs. */
+static bool entry_in_flight(uint64_t entry)
+{
+	return !(entry & ENTRY_FORMAT.present) &&
+	       entry & (ENTRY_FORMAT.dead | ENTRY_FORMAT.pending);
+}
+
 static RARELY bool walk_leaf(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf)
 {
 	struct page_table_position position;
 	uint64_t entry = walk_any(as, gpa, &position);
 
-	if (!entry ||
-	    (!(entry & ENTRY_FORMAT.present) && entry & (ENTRY_FORMAT.dead | ENTRY_FORMAT.pending)))
+	if (!entry || entry_in_flight(entry))
 		return false;
 	*leaf = leaf_run(as, entry, position.level, gpa);
 	return true;
@@ -63,6 +69,8 @@ static RARELY bool walk_next_run(const struct addrspace *as, uint64_t gpa, uint6
 			uint64_t entry = entry_read(walk_slot(&walk));
 			struct addrspace_run next;
 
+			if (entry_in_flight(entry))
+				entry = 0;
 			if (entry && ENTRY_FORMAT.is_table(entry, walk.level)) {
 				walk_descend(&walk, entry_table(as, entry));
 				continue;
@@ -82,13 +90,15 @@ static RARELY bool walk_next_run(const struct addrspace *as, uint64_t gpa, uint6
 	return run->size != 0;
 }
 
-static RARELY void walk_count(const struct addrspace *as, struct addrspace_statistics *statistics)
+/** A table, and all that is below it, in [gpa, end). */
+static RARELY void count_tree(const struct addrspace *as, uint64_t *table, unsigned level,
+			      uint64_t gpa, uint64_t end, struct addrspace_statistics *statistics)
 {
 	uint64_t leaves[PAGE_TABLE_MAX_LEAF + 1] = {0};
 	struct walk walk;
 
-	statistics->table_frames += UINT64_C(1) << as->root_order;
-	walk_start_root(&walk, as, 0, as->gpa_limit);
+	statistics->table_frames += level == root_level(as) ? UINT64_C(1) << as->root_order : 1;
+	walk_start(&walk, as, table, level, gpa, end);
 	do {
 		while (walk.gpa < walk.table_end) {
 			uint64_t entry = entry_read(walk_slot(&walk));
@@ -99,7 +109,7 @@ static RARELY void walk_count(const struct addrspace *as, struct addrspace_stati
 				continue;
 			}
 			if (entry) {
-				leaves[walk.level]++;
+				leaves[walk.level] += !entry_in_flight(entry);
 				if (entry & ENTRY_FORMAT.owned)
 					statistics->data_frames +=
 						level_size(walk.level) >> PAGE_SHIFT;
@@ -110,6 +120,29 @@ static RARELY void walk_count(const struct addrspace *as, struct addrspace_stati
 	statistics->leaves_4k += leaves[0];
 	statistics->leaves_2m += leaves[1];
 	statistics->leaves_1g += leaves[2];
+}
+
+static RARELY void walk_count(const struct addrspace *as, struct addrspace_statistics *statistics)
+{
+	struct addrspace_statistics detached = {0};
+
+	count_tree(as, frame_pointer(as, as->root_hpa), root_level(as), 0, as->gpa_limit,
+		   statistics);
+	for (const struct addrspace_job *job = as->jobs; job; job = job->next) {
+		for (unsigned i = 0; i < 2; i++) {
+			uint64_t entry = job->trees[i].entry;
+			unsigned level = job->trees[i].level - 1;
+
+			/* A root that is being populated is its job's alone. */
+			if (entry && job->kind != ADDRSPACE_JOB_POPULATE)
+				count_tree(as, entry_table(as, entry), level,
+					   job_tree_start(job, i), job_tree_end(as, job, i),
+					   &detached);
+		}
+	}
+	/* Leaves that hardware cannot reach are none. */
+	statistics->table_frames += detached.table_frames;
+	statistics->data_frames += detached.data_frames;
 }
 
 /* ---- verify ---- */
@@ -139,11 +172,17 @@ static const char *check_empty(struct checker *checker, uint64_t gpa, uint64_t e
 {
 	const struct addrspace_region *region = &checker->mandatory;
 
-	if (region->size && region->gpa + region->size <= gpa)
-		checker_seek_mandatory(checker, gpa);
-	return region->size && region->gpa < end
-		       ? "a leaf is missing in a linear or populated region"
-		       : NULL;
+	for (;; checker_seek_mandatory(checker, gpa)) {
+		if (region->size && region->gpa + region->size <= gpa)
+			checker_seek_mandatory(checker, gpa);
+		if (!region->size || region->gpa >= end)
+			return NULL;
+		/* A job's regions lie in its range whole. */
+		gpa = region->gpa > gpa ? region->gpa : gpa;
+		if (!held(checker->as, gpa, gpa + 1))
+			return "a leaf is missing in a linear or populated region";
+		gpa = region->gpa + region->size;
+	}
 }
 
 /** The handler's two directions against each other. */
@@ -215,9 +254,9 @@ static const char *check_leaf(struct checker *checker, uint64_t entry, unsigned 
 
 static const char *check_entry(struct checker *checker, const struct walk *walk, uint64_t entry)
 {
-	if (!entry)
+	if (!entry || (entry_in_flight(entry) && held(checker->as, walk->gpa, walk->gpa + 1)))
 		return check_empty(checker, walk->gpa, walk_slot_end(walk));
-	if (!(entry & ENTRY_FORMAT.present) && entry & (ENTRY_FORMAT.dead | ENTRY_FORMAT.pending))
+	if (entry_in_flight(entry))
 		return "an entry was left behind by an operation";
 	if (!(entry & ENTRY_FORMAT.present) && ENTRY_FORMAT.is_table(entry, walk->level))
 		return "an entry that is not present looks like a table";
@@ -262,7 +301,8 @@ static RARELY bool walk_verify(const struct addrspace *as, struct addrspace_defe
 				filled |= 1u << walk.level;
 			if (entry && holds_owned(entry, walk.level))
 				owning |= 1u << walk.level;
-			if (entry && ENTRY_FORMAT.is_table(entry, walk.level)) {
+			if (entry && ENTRY_FORMAT.is_table(entry, walk.level) &&
+			    !entry_in_flight(entry)) {
 				filled &= ~(1u << (walk.level - 1));
 				owning &= ~(1u << (walk.level - 1));
 				walk_descend(&walk, entry_table(as, entry));
@@ -277,7 +317,9 @@ static RARELY bool walk_verify(const struct addrspace *as, struct addrspace_defe
 			if (!walk_ascend(&walk))
 				return true;
 			entry = entry_read(walk_left_slot(&walk));
-			if (!(filled >> child & 1))
+			/* What a job has emptied, together with others, goes with its last step. */
+			if (!(filled >> child & 1) &&
+			    !held(as, (walk.gpa - 1) & ~(level_size(walk.level) - 1), walk.gpa))
 				return report_defect(defect, &walk, walk.gpa - 1, entry,
 						     "an empty table");
 			if (owning >> child & 1 && !(entry & ENTRY_FORMAT.owned))

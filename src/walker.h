@@ -10,6 +10,7 @@
 #include "walk_change.h"
 #include "walk_collapse.h"
 #include "walk_fault.h"
+#include "walk_job.h"
 #include "walk_map.h"
 #include "walk_release.h"
 #include "walk_report.h"
@@ -29,6 +30,10 @@
 	.release = walk_release,                \
 	.collapse_break = walk_collapse_break,  \
 	.collapse_finish = walk_collapse_finish, \
+	.take_out = walk_take_out,              \
+	.release_some = walk_release_some,      \
+	.private_start = walk_private_start,    \
+	.private_fill = walk_private_fill,      \
 	.sync_path = walk_sync_path,            \
 	.allows = walk_allows,                  \
 	.mark_dirty = walk_mark_dirty,          \

@@ -23,6 +23,9 @@ extern "C" {
 struct addrspace_format;
 /** Private: of a format, for one number of levels. */
 struct addrspace_walker;
+/** A change that is made in steps: see job.h. */
+struct addrspace_job;
+struct addrspace;
 
 /** What this CPU has, told to init. A flag that the format does not know is refused. */
 enum addrspace_cpu_feature {
@@ -105,6 +108,9 @@ struct addrspace {
 	const struct addrspace_walker *walker;
 	const struct paging_handler *handler;
 	void *handler_ctx;
+	struct addrspace_job *jobs; /* that are not done yet; mostly none */
+	/* Set while there are any: of clear and destroy, so that programs without jobs do not link them. */
+	void (*finish_jobs)(struct addrspace *as, bool populating);
 	uint64_t direct_map_offset; /* the handler's; unused if it has physical_to_virtual */
 	uint64_t root_hpa;
 	uint64_t gpa_limit;
@@ -152,7 +158,8 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config);
  * Removes everything and gives every frame back, the root last. Exclusive lock.
  *
  * No CPU may enter the guest any more, and as must not be NULL. One invalidation of the whole space
- * if anything was mapped. Afterwards only init is allowed on it.
+ * if anything was mapped. Jobs are finished first, and those that populate are cancelled; a later
+ * addrspace_job_step() answers that they are done. Afterwards only init is allowed on it.
  */
 void addrspace_destroy(struct addrspace *as);
 
@@ -181,6 +188,7 @@ enum addrspace_map_flag {
  *   ADDRSPACE_EPERM    part of the host memory is in a range that the configuration excludes
  *   ADDRSPACE_ENOTSUP  the format or CPU cannot encode these permissions or this memory type
  *   ADDRSPACE_EEXIST   a region stands there, and REPLACE is not given
+ *   ADDRSPACE_EBUSY    a job holds part of the range (see job.h)
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t hpa,
@@ -231,6 +239,7 @@ int addrspace_map_trap(struct addrspace *as, uint64_t gpa, uint64_t size,
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL  a null pointer; misaligned, empty or wrapping
  *   ADDRSPACE_ERANGE  outside the space
+ *   ADDRSPACE_EBUSY   a job holds part of the range (see job.h)
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  a hole inside one region needed a region
  *                     node, or a cut leaf its tables
  */
@@ -249,6 +258,7 @@ int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size);
  *   ADDRSPACE_ENOENT   part of the range has no region
  *   ADDRSPACE_ENOTSUP  the format or CPU cannot encode these permissions, and not all of the range is
  *                      trap regions
+ *   ADDRSPACE_EBUSY    a job holds part of the range (see job.h)
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned permissions);
@@ -272,6 +282,7 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
  *   ADDRSPACE_ENOENT   part of the range has no region
  *   ADDRSPACE_ENOTSUP  none of that, but part of it is linear, whose memory is the embedder's, or a
  *                      trap region, which has none
+ *   ADDRSPACE_EBUSY    a job holds part of the range (see job.h)
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size);
@@ -299,6 +310,7 @@ int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size);
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL  as is NULL; misaligned, empty or wrapping
  *   ADDRSPACE_ERANGE  outside the space
+ *   ADDRSPACE_EBUSY   a job holds part of the range (see job.h)
  */
 int addrspace_collapse(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t *collapsed);
 
@@ -324,6 +336,7 @@ typedef void (*addrspace_copy_frame)(void *copy_ctx, uint64_t old_hpa, uint64_t 
  *   ADDRSPACE_ERANGE  gpa outside the space, or new_hpa above host_bits
  *   ADDRSPACE_EPERM   in a linear region: new_hpa is in a range that the configuration excludes
  *   ADDRSPACE_ENOENT  no region there, or no frame yet
+ *   ADDRSPACE_EBUSY   a job holds the page (see job.h)
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_replace_frame(struct addrspace *as, uint64_t gpa, uint64_t new_hpa,
@@ -333,7 +346,7 @@ int addrspace_replace_frame(struct addrspace *as, uint64_t gpa, uint64_t new_hpa
  * Removes every region. Exclusive lock.
  *
  * The root stays, so root register values stay good. One invalidation if anything was mapped. as must
- * not be NULL.
+ * not be NULL. Jobs that take away are finished first; those that populate go on.
  */
 void addrspace_clear(struct addrspace *as);
 
@@ -400,8 +413,8 @@ int addrspace_find_region(struct addrspace *as, uint64_t gpa, struct addrspace_r
 int addrspace_next_region(struct addrspace *as, uint64_t gpa, struct addrspace_region *region);
 
 /**
- * Finds the lowest gpa >= hint, a multiple of alignment, such that [gpa, gpa + size) holds no region
- * and ends at or below limit. Shared lock.
+ * Finds the lowest gpa >= hint, a multiple of alignment, such that [gpa, gpa + size) holds no region,
+ * is held by no job, and ends at or below limit. Shared lock.
  *
  * alignment is a power of two of at least a page; hint need not be aligned; limit 0 means the end of
  * the space. O(log n) in the number of regions, unless gaps are large enough but not aligned so.

@@ -72,7 +72,7 @@ struct paging_handler {
 	/**
 	 * Takes 4096 << request->order bytes of naturally aligned host-physical memory. False: there is
 	 * none, and the call fails with ADDRSPACE_ENOMEM. frame->contents is set to DIRTY before.
-	 * Locked shared (a fault), exclusive, or not at all (init).
+	 * Locked shared (a fault), exclusive, or not at all (init, a job that populates).
 	 *
 	 * Guest data is asked for by order 0, and in regions with a largest_leaf by 9 (2 MiB) or 18 (1 GiB)
 	 * first: false then leads to the next smaller order. contents holds for the whole run: where some
@@ -107,7 +107,7 @@ struct paging_handler {
 	 * coherency without FWB, invalidate the instruction cache without DIC (Arm ARM D7.5, B2.7.4).
 	 * It is not told the memory type: where a space has memory from this handler that is not
 	 * ADDRSPACE_WRITE_BACK, it cleans with FWB too. size is in bytes, whole pages. Optional. Locked
-	 * shared (a fault) or exclusive. With ADDRSPACE_ACCESS_PREPARE also after memory was written that
+	 * as allocate. With ADDRSPACE_ACCESS_PREPARE also after memory was written that
 	 * the guest has; locked shared.
 	 */
 	void (*prepare_frame)(void *ctx, uint64_t hpa, uint64_t size);
@@ -115,8 +115,7 @@ struct paging_handler {
 	 * Cleans stores to tables for a walker that does not snoop (an IOMMU that shares the table):
 	 * size bytes of host-virtual memory at entries, before a table is linked and after live entries
 	 * changed. By the time that a fault is answered with a page that is there, all entries on the way
-	 * to it have been cleaned, whichever CPU stored them. Optional. Locked shared (a fault), exclusive,
-	 * or not at all (init).
+	 * to it have been cleaned, whichever CPU stored them. Optional. Locked as allocate.
 	 */
 	void (*sync_table)(void *ctx, const void *entries, size_t size);
 	/**

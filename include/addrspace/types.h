@@ -26,6 +26,7 @@ enum addrspace_error {
 	ADDRSPACE_EACCES = -13, /**< The region does not permit this access. */
 	ADDRSPACE_EFAULT = -14, /**< The handler handed out a frame misaligned or too wide for the
 				   host, or has no virtual address for one; or verify found a defect. */
+	ADDRSPACE_EBUSY = -16,  /**< A job holds part of the range (see job.h). */
 	ADDRSPACE_EEXIST = -17, /**< A region stands in the range already. */
 	ADDRSPACE_EINVAL = -22, /**< An argument is malformed: misaligned, empty, wrapping, an
 				   unknown flag, a null pointer. */

@@ -27,6 +27,7 @@ struct layout;
 #define FAKE_HISTORY    64
 #define FAKE_HOT_MAX    64
 #define FAKE_LINEAR_MAX 16
+#define FAKE_BUSY_MAX   8
 #define FAKE_ARENA_BASE UINT64_C(0x40000000) /**< hpa of the first frame. */
 #define FAKE_ARENA_SIZE (UINT64_C(96) << 20) /**< Default, bytes. */
 /* Both are illegal entries in every format, at every level. */
@@ -141,6 +142,11 @@ struct fake_machine {
 		uint64_t size;
 	} linear[FAKE_LINEAR_MAX];
 	unsigned linear_count;
+	struct {
+		uint64_t gpa;
+		uint64_t size;
+	} busy[FAKE_BUSY_MAX];
+	unsigned busy_count;
 	struct fake_hot hot[FAKE_HOT_MAX];
 	unsigned hot_count;
 	bool in_event;
@@ -279,6 +285,12 @@ void fake_machine_assert_charges_balanced(struct fake_machine *machine);
 void fake_machine_assert_unlocked(struct fake_machine *machine);
 /** After addrspace_destroy(): nothing is out, nothing is charged. Lent frames may be. */
 void fake_machine_assert_all_returned(struct fake_machine *machine);
+
+/** A job is under way in the range: entries of it that are not present may name anything, and frames
+ * that nothing live names are the job's: they may be out. */
+void fake_machine_hold(struct fake_machine *machine, uint64_t gpa, uint64_t size);
+/** The job that holds the range is done. */
+void fake_machine_let_go(struct fake_machine *machine, uint64_t gpa);
 
 /* ---- Did a failing call change anything? ---- */
 

@@ -107,13 +107,24 @@ static void note_store(const uint64_t *slot)
 	it.stored_to[it.stored_count++] = slot;
 }
 
+uint64_t interleave_visits;
+
 uint64_t switched_entry_read(const uint64_t *slot)
 {
+	interleave_visits++;
 	/* Nobody else stores while one CPU holds the lock alone. */
 	if (it.running != NOBODY && !exclusive_here() &&
 	    (it.what->all_reads || is_among(slot, it.stored_known)))
 		before(INTERLEAVE_READ, (uintptr_t)slot);
 	return after(raw_entry_read(slot));
+}
+
+size_t switched_entry_count_empty(const uint64_t *slot, size_t count)
+{
+	size_t empty = raw_entry_count_empty(slot, count);
+
+	interleave_visits += empty;
+	return empty;
 }
 
 void switched_entry_write(uint64_t *slot, uint64_t entry)

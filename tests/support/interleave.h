@@ -16,6 +16,9 @@
 
 #define INTERLEAVE_STEPS_MOST 2048
 
+/** Entries that switched formats have read, empty ones that they skipped too; ever. */
+extern uint64_t interleave_visits;
+
 /** What a CPU is about to do. */
 enum interleave_step {
 	INTERLEAVE_READ,
