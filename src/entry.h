@@ -54,6 +54,26 @@ static inline size_t entry_count_empty(const uint64_t *slot, size_t count)
 	return empty;
 }
 
+/** How many slots from slot on, of count, hold entry, entry + step, and so on. */
+static inline size_t entry_count_run(const uint64_t *slot, uint64_t entry, uint64_t step,
+				     size_t count)
+{
+	size_t run = 0;
+
+	for (; count - run >= 4; run += 4, entry += 4 * step) {
+		uint64_t differ = entry_read(slot + run) ^ entry;
+
+		differ |= entry_read(slot + run + 1) ^ (entry + step);
+		differ |= entry_read(slot + run + 2) ^ (entry + 2 * step);
+		differ |= entry_read(slot + run + 3) ^ (entry + 3 * step);
+		if (differ)
+			break;
+	}
+	for (; run < count && entry_read(slot + run) == entry; run++)
+		entry += step;
+	return run;
+}
+
 /** Entries of a table that is not linked yet: count of them, each step above the last. */
 static inline void entry_fill(uint64_t *slot, uint64_t entry, uint64_t step, size_t count)
 {

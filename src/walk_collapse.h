@@ -67,25 +67,23 @@ static RARELY bool collapser_fits(struct collapser *collapser, uint64_t gpa, uns
 }
 
 /** Reads leaves of one table until one is not the leaf before it a step on, but for what hardware
- * records; returns how many were. */
+ * records, which is collected; returns how many were. */
 static NEVER_INLINE size_t collapser_read(struct collapser *collapser, const uint64_t *slot,
 					  uint64_t leaf, uint64_t step, size_t count)
 {
-	const uint64_t checked = ~recorded_bits(collapser->as);
-	uint64_t any = collapser->any;
-	uint64_t all = collapser->all;
+	const uint64_t recorded = recorded_bits(collapser->as);
 	size_t read;
 
+	if (!recorded)
+		return entry_count_run(slot, leaf, step, count);
 	for (read = 0; read < count; read++, leaf += step) {
 		uint64_t entry = entry_read(&slot[read]);
 
-		if ((entry ^ leaf) & checked)
+		if ((entry ^ leaf) & ~recorded)
 			break;
-		any |= entry;
-		all &= entry;
+		collapser->any |= entry;
+		collapser->all &= entry;
 	}
-	collapser->any = any;
-	collapser->all = all;
 	return read;
 }
 
@@ -95,7 +93,7 @@ static RARELY uint64_t run_start(const struct addrspace *as, const uint64_t *tab
 {
 	uint64_t entry = entry_read(table);
 
-	while (entry & ENTRY_FORMAT.present && ENTRY_FORMAT.is_table(entry, level)) {
+	while (level > 0 && is_live_table(entry)) {
 		entry = entry_read(entry_table(as, entry));
 		level--;
 	}
@@ -122,8 +120,7 @@ static RARELY bool collapser_scan(struct collapser *collapser, uint64_t *table, 
 			uint64_t size = level_size(walk.level);
 			size_t count = walk.level ? 1 : PAGE_TABLE_ENTRIES;
 
-			if (entry & ENTRY_FORMAT.present &&
-			    ENTRY_FORMAT.is_table(entry, walk.level)) {
+			if (walk.level > 0 && is_live_table(entry)) {
 				walk_descend(&walk, entry_table(as, entry));
 				continue;
 			}
@@ -170,7 +167,7 @@ static RARELY uint64_t walk_collapse_break(struct addrspace *as, struct page_tab
 				walk_skip_empty(&walk);
 				continue;
 			}
-			if (!ENTRY_FORMAT.is_table(entry, walk.level)) {
+			if (!is_live_table(entry)) {
 				walk_next(&walk);
 				continue;
 			}
@@ -196,7 +193,7 @@ static RARELY void free_collapsed(struct addrspace *as, uint64_t entry, unsigned
 	for (size_t i = 0; level > 1 && i < PAGE_TABLE_ENTRIES; i++) {
 		uint64_t child = entry_read(&table[i]);
 
-		if (ENTRY_FORMAT.is_table(child, level - 1))
+		if (is_live_table(child))
 			free_table(as, ENTRY_FORMAT.table_address(child), level - 2);
 	}
 	free_table(as, ENTRY_FORMAT.table_address(entry), level - 1);
@@ -232,13 +229,12 @@ static RARELY void walk_collapse_finish(struct addrspace *as,
 		while (walk.gpa < walk.table_end) {
 			uint64_t *slot = walk_slot(&walk);
 			uint64_t entry = entry_read(slot);
-			bool is_table = entry && ENTRY_FORMAT.is_table(entry, walk.level);
 
-			if (is_table && entry & ENTRY_FORMAT.present && walk.level > 1) {
+			if (walk.level > 1 && is_live_table(entry)) {
 				walk_descend(&walk, entry_table(as, entry));
 				continue;
 			}
-			if (is_table && !(entry & ENTRY_FORMAT.present)) {
+			if (entry & ENTRY_FORMAT.dead && !(entry & ENTRY_FORMAT.present)) {
 				walk_store(&walk, slot,
 					   collapsed_leaf(&collapser, entry, walk.level, walk.gpa));
 				free_collapsed(as, entry, walk.level);

@@ -13,12 +13,6 @@
  */
 #define WALK_ANY_LEVELS 0u
 
-/** Of an entry above level 0: one mask and one comparison. */
-ALWAYS_INLINE bool is_live_table(uint64_t entry)
-{
-	return (entry & ENTRY_FORMAT.table_mask) == (ENTRY_FORMAT.table & ENTRY_FORMAT.table_mask);
-}
-
 /** One level of walk_to_leaf(): goes on below a live table, ends at anything else. */
 #define WALK_LEVEL(n)                                                                              \
 	entry = entry_read(slot);                                                                  \

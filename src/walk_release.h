@@ -25,6 +25,12 @@ static void owner_set(struct walk_owner *owner, const struct region_record *reco
 	owner->cookie = record->cookie;
 }
 
+/** Of an entry above level 0: one mask and one comparison. */
+ALWAYS_INLINE bool is_live_table(uint64_t entry)
+{
+	return (entry & ENTRY_FORMAT.table_mask) == (ENTRY_FORMAT.table & ENTRY_FORMAT.table_mask);
+}
+
 static uint64_t *entry_table(const struct addrspace *as, uint64_t entry)
 {
 	return frame_pointer(as, ENTRY_FORMAT.table_address(entry));

@@ -20,6 +20,8 @@ struct floor_operations {
 	uint64_t (*clear_large)(struct bench *bench, uint64_t leaves);
 	/** Loads, clears a bit, stores. */
 	uint64_t (*clear_bit)(struct bench *bench, uint64_t leaves);
+	/** Of 2 MiB: holds each table's leaves against one another, stores the leaf, frees the table. */
+	uint64_t (*collapse)(struct bench *bench, uint64_t leaves);
 	/** fill_pages with a frame from the allocator for each leaf; zeroes it unless it comes so. */
 	uint64_t (*populate)(struct bench *bench, uint64_t leaves);
 	/** Loads each entry and frees the frame it names. */

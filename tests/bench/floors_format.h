@@ -140,6 +140,32 @@ static uint64_t clear_bit(struct bench *bench, uint64_t leaves)
 	return leaves;
 }
 
+/** True if a table's leaves of 4 KiB go on from the first, each a page behind the last. */
+static bool is_run(const uint64_t *table)
+{
+	uint64_t expected = __atomic_load_n(&table[0], __ATOMIC_RELAXED);
+
+	for (unsigned k = 0; k < ENTRIES; k++, expected += STEP(PAGE))
+		if (__atomic_load_n(&table[k], __ATOMIC_RELAXED) != expected)
+			return false;
+	return true;
+}
+
+static uint64_t collapse(struct bench *bench, uint64_t leaves)
+{
+	for (uint64_t i = 0; i < leaves; i++) {
+		uint64_t gpa = i * level_bytes(1);
+		uint64_t *slot = slot_of(reach_table(bench, gpa, 1), gpa, 1);
+		uint64_t table = ADDRESS(__atomic_load_n(slot, __ATOMIC_ACQUIRE));
+
+		if (!is_run(table_at(bench, table)))
+			__builtin_trap();
+		__atomic_store_n(slot, LEAF(1) + STEP(gpa), __ATOMIC_RELEASE);
+		give(bench, ADDRSPACE_FRAME_TABLE, table);
+	}
+	return leaves;
+}
+
 static uint64_t populate(struct bench *bench, uint64_t leaves)
 {
 	for (uint64_t i = 0; i < leaves; i += ENTRIES) {
@@ -338,6 +364,7 @@ const struct floor_operations FLOORS = {
 	.clear_pages = clear_pages,
 	.clear_large = clear_large,
 	.clear_bit = clear_bit,
+	.collapse = collapse,
 	.populate = populate,
 	.release = release,
 	.drop = drop,

@@ -209,6 +209,24 @@ static uint64_t fault_not_backed(struct bench *bench)
 	return fault_all(bench, ADDRSPACE_READ, ADDRSPACE_FAULT_NOT_BACKED);
 }
 
+static void trap(struct bench *bench)
+{
+	bench_shuffle(bench, PAGES);
+	bench_require(!addrspace_map_trap(&bench->space.as, 0, SIZE, &bench_rwx, 0));
+}
+
+static uint64_t fault_trap(struct bench *bench)
+{
+	struct addrspace_region region;
+	uint64_t wrong = 0;
+
+	for (uint64_t i = 0; i < PAGES; i++)
+		wrong += addrspace_handle_fault(&bench->space.as, bench->order[i] * PAGE,
+						ADDRSPACE_READ, &region) != ADDRSPACE_FAULT_EMULATE;
+	bench_require(!wrong);
+	return PAGES;
+}
+
 static void faulted(struct bench *bench)
 {
 	lazy(bench);
@@ -276,6 +294,27 @@ static uint64_t protect_parts(struct bench *bench)
 	for (uint64_t i = 0; i < LEAVES; i++)
 		bench_require(!addrspace_protect(&bench->space.as, (2 * i * MIB) + 77 * PAGE, PAGE,
 						 ADDRSPACE_READ));
+	return LEAVES;
+}
+
+static void split_leaves(struct bench *bench)
+{
+	linear_leaves(bench);
+	for (uint64_t i = 0; i < LEAVES; i++) {
+		uint64_t gpa = (2 * i * MIB) + 77 * PAGE;
+
+		bench_require(!addrspace_protect(&bench->space.as, gpa, PAGE, ADDRSPACE_READ));
+		bench_require(
+			!addrspace_protect(&bench->space.as, gpa, PAGE, bench_rwx.permissions));
+	}
+}
+
+static uint64_t collapse(struct bench *bench)
+{
+	uint64_t collapsed;
+
+	bench_require(!addrspace_collapse(&bench->space.as, 0, LARGE_SIZE, &collapsed));
+	bench_require(collapsed == LARGE_SIZE);
 	return LEAVES;
 }
 
@@ -507,6 +546,7 @@ static const struct operation operations[] = {
 	{"fault, already resolved, lock", ZEROED | WITH_LOCK, {faulted, fault_again, clear}},
 	{"fault, denied", ZEROED, {lazy_read_only, fault_denied, clear}},
 	{"fault, not backed", ZEROED, {order_only, fault_not_backed, NULL}},
+	{"fault, trap, and its region", 0, {trap, fault_trap, clear}},
 	{"walk, 4 KiB page", 0, {shuffled_pages, walk_pages, clear}},
 	{"walk, 2 MiB leaf", 0, {shuffled_leaves, walk_leaves, clear}},
 	{"walk, callback", WITH_CALLBACK, {shuffled_pages, walk_pages, clear}},
@@ -516,6 +556,7 @@ static const struct operation operations[] = {
 	{"move a page", ZEROED, {faulted, move_pages, clear}},
 	{"unmap 4 KiB of a 2 MiB leaf", 0, {linear_leaves, punch_holes, clear}},
 	{"protect 4 KiB of a 2 MiB leaf", 0, {linear_leaves, protect_parts, clear}},
+	{"collapse into a 2 MiB leaf", 0, {split_leaves, collapse, clear}},
 	{"map one of 4,096 regions", 0, {order_only, insert, clear}},
 	{"unmap one of 4,096 regions", 0, {regions, take_out, NULL}},
 	{"find one of 4,096 regions", 0, {regions, find_regions, clear}},

@@ -234,6 +234,36 @@ static uint64_t floor_holes(struct bench *bench)
 	return FLOORS->fill_pages(bench, HOLE_LEAVES * 512) / 512;
 }
 
+/* ---- large leaves again ---- */
+
+/** Each is split by a page that differs for a moment, as a dirty log leaves it. */
+static void before_collapse(struct bench *bench)
+{
+	before_holes(bench);
+	for (uint64_t i = 0; i < HOLE_LEAVES; i++) {
+		uint64_t gpa = i * 2 * MIB + 77 * PAGE;
+
+		bench_require(
+			!addrspace_protect(&bench->space.as, gpa, PAGE, bench_ro.permissions));
+		bench_require(
+			!addrspace_protect(&bench->space.as, gpa, PAGE, bench_rwx.permissions));
+	}
+}
+
+static uint64_t collapse(struct bench *bench)
+{
+	uint64_t collapsed;
+
+	bench_require(!addrspace_collapse(&bench->space.as, 0, GIB, &collapsed));
+	bench_require(collapsed == HOLE_LEAVES * 2 * MIB);
+	return HOLE_LEAVES;
+}
+
+static uint64_t floor_collapse(struct bench *bench)
+{
+	return FLOORS->collapse(bench, HOLE_LEAVES);
+}
+
 /** Not present any more, so that drop() does not find them: the tables are found by filling again. */
 static void drop_cleared_pages(struct bench *bench)
 {
@@ -285,6 +315,9 @@ static const struct workload list[] = {
 	 {NULL, unmap_lazy, NULL}, {NULL, floor_scan_root, NULL}, NULL},
 	{"hole of 4 KiB in a 2 MiB leaf", "hole", 0, 1.5, HOLE_LEAVES,
 	 {before_holes, punch_holes, unmap_all}, {NULL, floor_holes, drop_tables}, NULL},
+	{"collapse 1 GiB of 4 KiB pages into 2 MiB leaves", "leaf", 0, 1.5, 1,
+	 {before_collapse, collapse, unmap_all},
+	 {before_fill_pages, floor_collapse, drop_tables}, NULL},
 	{"remove write from 1 GiB of 4 KiB pages", "page", 0, 1.6, 1,
 	 {before_map_pages, protect_pages, unmap_all},
 	 {before_fill_pages, floor_clear_bit, drop_tables}, NULL},
