@@ -131,12 +131,12 @@ void fake_checkpoint_destroy(struct fake_checkpoint *checkpoint)
 /* ---- Digests ---- */
 
 /** Most of it repeats: zeroes, or poison. */
-static uint64_t mix_bytes(uint64_t digest, const uint8_t *bytes)
+static uint64_t mix_bytes(uint64_t digest, const uint8_t *bytes, size_t size)
 {
 	uint64_t last = 0;
 	uint64_t word;
 
-	for (size_t at = 0; at < FAKE_PAGE_SIZE; at += sizeof(word)) {
+	for (size_t at = 0; at < size; at += sizeof(word)) {
 		memcpy(&word, bytes + at, sizeof(word));
 		if (word != last)
 			digest = digest_mix(digest_mix(digest, at), word);
@@ -152,14 +152,16 @@ static uint64_t mix_frames(uint64_t digest, const struct fake_machine *machine)
 {
 	for (uint32_t i = 0; i < machine->frame_count; i++) {
 		const struct fake_frame *frame = &machine->frames[i];
+		/* Guests write to where a page begins. */
+		size_t size = frame->state == FAKE_GUEST ? CHUNK : FAKE_PAGE_SIZE;
 
 		if (frame->state == FAKE_FREE)
 			continue;
 		digest = digest_mix(digest_mix(digest, i), frame->state);
 		digest = digest_mix(digest_mix(digest, frame->gpa), frame->prepared);
-		digest = mix_bytes(digest, frame_bytes(machine, i, false));
+		digest = mix_bytes(digest, frame_bytes(machine, i, false), size);
 		if (machine->memory)
-			digest = mix_bytes(digest, frame_bytes(machine, i, true));
+			digest = mix_bytes(digest, frame_bytes(machine, i, true), size);
 	}
 	return digest;
 }

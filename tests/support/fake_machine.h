@@ -182,7 +182,8 @@ struct fake_checkpoint *fake_machine_save(const struct fake_machine *machine);
 void fake_machine_restore(struct fake_machine *machine, const struct fake_checkpoint *checkpoint);
 void fake_checkpoint_destroy(struct fake_checkpoint *checkpoint);
 /** A number that differs where the machine does, in what a guest or the library can see of it (but
- * for one case in 2^64); *frames: the same of frames and their bytes alone. */
+ * for one case in 2^64, and the inside of the guest's pages); *frames: the same of frames and their
+ * bytes alone. */
 uint64_t fake_machine_digest(const struct fake_machine *machine, uint64_t *frames);
 
 /** Reports a broken rule: fails the test, or counts it in capture mode. */

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define SWITCHED_ENTRY_RAW
-#include "switched_entry.h"
-
 #include "interleave.h"
 
 #include <inttypes.h>
@@ -12,6 +9,7 @@
 #include "coroutine.h"
 #include "digest_map.h"
 #include "page_table.h"
+#include "switched_entry.h"
 
 #define NOBODY      FAKE_CPUS
 #define STORED_MOST 256
@@ -109,29 +107,40 @@ static void note_store(const uint64_t *slot)
 
 uint64_t interleave_visits;
 
-uint64_t switched_entry_read(const uint64_t *slot)
+/** A step where somebody else may store. */
+static uint64_t load(const uint64_t *slot)
 {
-	interleave_visits++;
 	/* Nobody else stores while one CPU holds the lock alone. */
 	if (it.running != NOBODY && !exclusive_here() &&
 	    (it.what->all_reads || is_among(slot, it.stored_known)))
 		before(INTERLEAVE_READ, (uintptr_t)slot);
-	return after(raw_entry_read(slot));
+	return after(__atomic_load_n(slot, __ATOMIC_ACQUIRE));
 }
 
-size_t switched_entry_count_empty(const uint64_t *slot, size_t count)
+uint64_t switched_load(const uint64_t *slot)
 {
-	size_t empty = raw_entry_count_empty(slot, count);
+	interleave_visits++;
+	return load(slot);
+}
 
+size_t switched_count_empty(const uint64_t *slot, size_t count)
+{
+	size_t empty = 0;
+
+	while (empty < count && !load(slot + empty))
+		empty++;
 	interleave_visits += empty;
 	return empty;
 }
 
-void switched_entry_write(uint64_t *slot, uint64_t entry)
+void switched_store(uint64_t *slot, uint64_t entry, int order)
 {
-	before(INTERLEAVE_WRITE, (uintptr_t)slot);
-	note_store(slot);
-	raw_entry_write(slot, entry);
+	/* Without order: to a table that nobody else can reach yet. */
+	if (order != __ATOMIC_RELAXED) {
+		before(INTERLEAVE_WRITE, (uintptr_t)slot);
+		note_store(slot);
+	}
+	*slot = entry;
 }
 
 /** Planted: sets the bits that should have been set before. */
@@ -144,7 +153,7 @@ static void set_late(void)
 		return;
 	cpu->late_slot = NULL;
 	before(INTERLEAVE_OR, (uintptr_t)slot);
-	raw_entry_or(slot, cpu->late_bits);
+	*slot |= cpu->late_bits;
 }
 
 static bool planted(enum interleave_plant plant)
@@ -152,24 +161,25 @@ static bool planted(enum interleave_plant plant)
 	return it.running != NOBODY && it.what->plant == plant;
 }
 
-bool switched_entry_exchange(uint64_t *slot, uint64_t *expected, uint64_t desired)
+bool switched_exchange(uint64_t *slot, uint64_t *expected, uint64_t desired)
 {
 	bool done = true;
 
 	before(INTERLEAVE_EXCHANGE, (uintptr_t)slot);
 	note_store(slot);
 	if (planted(INTERLEAVE_PUBLISH_BY_STORE)) {
-		raw_entry_write(slot, desired);
+		*slot = desired;
 	} else if (planted(INTERLEAVE_PUBLISH_IN_TWO_STEPS)) {
-		uint64_t entry = after(raw_entry_read(slot));
+		uint64_t entry = after(*slot);
 
 		done = entry == *expected;
 		*expected = entry;
 		before(INTERLEAVE_WRITE, (uintptr_t)slot);
 		if (done)
-			raw_entry_write(slot, desired);
+			*slot = desired;
 	} else {
-		done = raw_entry_exchange(slot, expected, desired);
+		done = __atomic_compare_exchange_n(slot, expected, desired, false, __ATOMIC_ACQ_REL,
+						   __ATOMIC_ACQUIRE);
 	}
 	after(done ? 1 : *expected);
 	if (it.running != NOBODY && done)
@@ -179,7 +189,7 @@ bool switched_entry_exchange(uint64_t *slot, uint64_t *expected, uint64_t desire
 	return done;
 }
 
-void switched_entry_or(uint64_t *slot, uint64_t bits)
+void switched_or(uint64_t *slot, uint64_t bits)
 {
 	if (planted(INTERLEAVE_MARK_LATE)) {
 		it.cpus[it.running].late_slot = slot;
@@ -188,7 +198,7 @@ void switched_entry_or(uint64_t *slot, uint64_t bits)
 	}
 	before(INTERLEAVE_OR, (uintptr_t)slot);
 	note_store(slot);
-	raw_entry_or(slot, bits);
+	*slot |= bits;
 }
 
 /** Whether what a CPU asked for was granted. */

@@ -14,6 +14,7 @@
 #define GIB   (UINT64_C(1) << 30)
 #define BASE  (3 * GIB) /* the page that most of this is about */
 #define ARENA MIB
+#define RUN   512u /* frames of a 2 MiB leaf */
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -29,9 +30,9 @@ static uint64_t guest_frames_before;
 static uint64_t tables_before;
 static bool any_refused;
 
-static int setup(void **state)
+static int setup_arena(void **state, uint64_t size)
 {
-	int result = fixture_setup_with(state, ARENA);
+	int result = fixture_setup_with(state, size);
 	struct fixture *fixture = *state;
 
 	if (result)
@@ -39,6 +40,17 @@ static int setup(void **state)
 	fake_machine_register_linear(&fixture->machine, FIXTURE_LINEAR, 8 * GIB);
 	interleave_switch_format(fixture);
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_arena(state, ARENA);
+}
+
+/** With memory for a large run of each of two CPUs, beside single frames and the root. */
+static int setup_runs(void **state)
+{
+	return setup_arena(state, 8 * MIB);
 }
 
 /** The layout of the same format whose hardware sets A and D. */
@@ -70,16 +82,28 @@ static uint64_t level_size(unsigned level)
 /** All of the space is lazy, with so many tables missing on the way to BASE. */
 static void leave_missing(struct fixture *fixture, unsigned missing)
 {
+	uint64_t limit = layout_limit(fixture->layout);
 	struct addrspace *as = &fixture->as;
 
 	addrspace_clear(as);
-	assert_int_equal(addrspace_map_alloc(as, 0, layout_limit(fixture->layout), &fixture_rw, 0),
-			 0);
+	assert_int_equal(addrspace_map_alloc(as, 0, limit, &fixture_rw, 0), 0);
 	/* Another slot of the table that is not missing; the root is there anyway. */
 	if (missing + 1u < as->levels)
 		assert_int_equal(addrspace_handle_fault(as, BASE ^ level_size(missing),
 							ADDRSPACE_WRITE, NULL),
 				 0);
+}
+
+/** The same, and a large leaf is wanted at BASE. */
+static void leave_missing_large(struct fixture *fixture, unsigned missing)
+{
+	struct addrspace_attributes attributes = fixture_rw;
+
+	leave_missing(fixture, missing);
+	attributes.largest_leaf = ADDRSPACE_LEAF_2M;
+	assert_int_equal(addrspace_map_alloc(&fixture->as, BASE, level_size(1), &attributes,
+					     ADDRSPACE_MAP_REPLACE),
+			 0);
 }
 
 /** The same with 0 or 1, where the last table on the way holds nothing of the space's own. */
@@ -305,6 +329,39 @@ static void each_page_is_resolved_once(struct interleave *interleave)
 	}
 	EXPECT(interleave,
 	       fixture->machine.live[ADDRSPACE_FRAME_GUEST] == guest_frames_before + pages);
+}
+
+/** All faults are on pages of one large leaf. */
+static void one_run_serves_all(struct interleave *interleave)
+{
+	struct fixture *fixture = interleave->fixture;
+	unsigned resolved = 0;
+
+	for (unsigned cpu = 0; cpu < interleave->cpus; cpu++) {
+		uint64_t gpa = interleave->page[cpu];
+
+		EXPECT(interleave, is_settled(interleave->outcome[cpu]));
+		resolved += interleave->outcome[cpu] == ADDRSPACE_FAULT_RESOLVED;
+		EXPECT(interleave,
+		       fixture_hpa(fixture, gpa) - fixture_hpa(fixture, BASE) == gpa - BASE);
+	}
+	EXPECT(interleave, resolved == 1);
+	EXPECT(interleave,
+	       fixture->machine.live[ADDRSPACE_FRAME_GUEST] == guest_frames_before + RUN);
+}
+
+/** As above, but for a frame that was refused: then there may be pages instead, and nobody is told. */
+static void pages_serve_as_well(struct interleave *interleave)
+{
+	uint64_t frames = interleave->fixture->machine.live[ADDRSPACE_FRAME_GUEST];
+
+	if (frames == guest_frames_before + RUN) {
+		one_run_serves_all(interleave);
+		return;
+	}
+	EXPECT(interleave, any_refused && frames == guest_frames_before + 2);
+	for (unsigned cpu = 0; cpu < interleave->cpus; cpu++)
+		EXPECT(interleave, interleave->outcome[cpu] == ADDRSPACE_FAULT_RESOLVED);
 }
 
 static void page_was_there(struct interleave *interleave)
@@ -565,6 +622,27 @@ static void nothing_is_lost_where_an_allocation_fails(void **state)
 	}
 }
 
+static void faults_in_one_empty_span_share_a_run(void **state)
+{
+	struct interleave two = {
+		.fixture = *state,
+		.cpus = 2,
+		.program = {fault, fault},
+		.page = {BASE, BASE + 5 * PAGE},
+		.at_end = one_run_serves_all,
+	};
+
+	unsigned end = SANITIZED ? 2 : two.fixture->as.levels;
+
+	for (unsigned missing = 1; missing < end; missing++) {
+		leave_missing_large(two.fixture, missing);
+		expect_sound(&two, "faults in one empty span");
+	}
+	leave_missing_large(two.fixture, 1);
+	two.at_end = pages_serve_as_well;
+	fail_each_allocation(&two, "one empty span, an allocation fails");
+}
+
 /** There are frames for either of two faults, not for both at once. */
 static void nothing_is_lost_where_the_quota_refuses(void **state)
 {
@@ -738,7 +816,7 @@ static void three_cpus_preempted_twice(void **state)
 	};
 
 	unsigned first = SANITIZED ? 0 : three_cpus_missing(three.fixture);
-	unsigned end = SANITIZED ? 2 : three.fixture->as.levels;
+	unsigned end = SANITIZED ? 1 : three.fixture->as.levels;
 
 	for (unsigned missing = first; missing < end; missing++)
 		explore_three(&three, missing);
@@ -889,6 +967,7 @@ int main(void)
 		cmocka_unit_test_setup(fault_and_spurious_faults_and_translations, setup),
 		cmocka_unit_test_setup(nothing_is_lost_where_an_allocation_fails, setup),
 		cmocka_unit_test_setup(nothing_is_lost_where_the_quota_refuses, setup),
+		cmocka_unit_test_setup(faults_in_one_empty_span_share_a_run, setup_runs),
 		cmocka_unit_test_setup(reports_see_nothing_amiss_beside_faults, setup),
 		cmocka_unit_test_setup(faults_and_changes_exclude_each_other, setup),
 		cmocka_unit_test_setup(fault_beside_a_leaf_that_is_cut, setup),
