@@ -26,6 +26,7 @@ static const struct theme single_themes[] = {
 static const struct theme double_themes[] = {
 	{"shootdown", shootdown_run},
 	{"races", races_run},
+	{"jobs", jobs_run},
 	{"dirty races", dirty_races_run},
 };
 
