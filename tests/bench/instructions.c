@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include <addrspace/access.h>
+#include <addrspace/job.h>
 
 #include <valgrind/callgrind.h>
 
@@ -147,6 +148,38 @@ static uint64_t discard(struct bench *bench)
 {
 	bench_require(!addrspace_discard(&bench->space.as, 0, SIZE));
 	return PAGES;
+}
+
+static uint64_t unmap_in_steps(struct bench *bench)
+{
+	struct addrspace_job job;
+
+	bench_require(!addrspace_unmap_begin(&bench->space.as, &job, 0, SIZE));
+	while (addrspace_job_step(&job, 512))
+		;
+	return PAGES;
+}
+
+static uint64_t populate_in_steps(struct bench *bench)
+{
+	struct addrspace_job job;
+
+	bench_require(!addrspace_populate_begin(&bench->space.as, &job, 0, SIZE, &bench_rwx));
+	while (addrspace_job_step(&job, 512) > 0)
+		;
+	return PAGES;
+}
+
+/** What a job costs beside its work: beginning, and one step that ends it. */
+static uint64_t unmap_page_as_job(struct bench *bench)
+{
+	struct addrspace_job job;
+
+	for (uint64_t i = 0; i < CALLS; i++) {
+		bench_require(!addrspace_unmap_begin(&bench->space.as, &job, i * PAGE, PAGE));
+		bench_require(!addrspace_job_step(&job, 512));
+	}
+	return CALLS;
 }
 
 static uint64_t map_lazy(struct bench *bench)
@@ -533,6 +566,9 @@ static const struct operation operations[] = {
 	{"protect, per 2 MiB leaf", 0, {linear_leaves, protect_leaves, clear}},
 	{"populate, per page", ZEROED, {NULL, populate, clear}},
 	{"unmap populated, per page", ZEROED, {populated, unmap_pages, NULL}},
+	{"populate in steps of 512, per page", ZEROED, {NULL, populate_in_steps, clear}},
+	{"unmap populated in steps of 512, per page", ZEROED, {populated, unmap_in_steps, NULL}},
+	{"unmap a page as a job", ZEROED, {populated, unmap_page_as_job, clear}},
 	{"discard populated, per page", ZEROED, {populated, discard, clear}},
 	{"statistics, per page", ZEROED, {populated, statistics, clear}},
 	{"verify, per page", ZEROED, {populated, verify, clear}},

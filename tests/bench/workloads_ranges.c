@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole ranges: map, unmap, populate, protect, lazy. */
+#include <addrspace/job.h>
+
 #include "floors.h"
 
 #define PAGES_1G   (GIB / PAGE)
@@ -55,6 +57,31 @@ static uint64_t unmap_large(struct bench *bench)
 {
 	bench_require(!addrspace_unmap(&bench->space.as, 0, 64 * GIB));
 	return LEAVES_64G;
+}
+
+#define STEP_BUDGET 512u
+
+/** The same as a job. */
+static uint64_t unmap_in_steps(struct bench *bench)
+{
+	struct addrspace_job job;
+
+	bench_require(!addrspace_unmap_begin(&bench->space.as, &job, 0, GIB));
+	while (addrspace_job_step(&job, STEP_BUDGET))
+		;
+	return PAGES_1G;
+}
+
+static uint64_t populate_in_steps(struct bench *bench)
+{
+	struct addrspace_job job;
+	int result;
+
+	bench_require(!addrspace_populate_begin(&bench->space.as, &job, 0, GIB, &bench_rwx));
+	while ((result = addrspace_job_step(&job, STEP_BUDGET)) > 0)
+		;
+	bench_require(!result);
+	return PAGES_1G;
 }
 
 static uint64_t protect_pages(struct bench *bench)
@@ -140,6 +167,60 @@ static void before_fill_large(struct bench *bench)
 static void before_populate(struct bench *bench)
 {
 	floor_populate(bench);
+}
+
+/* ---- how long a step keeps others out ---- */
+
+#define STEP_ROUNDS 7u
+#define STEP_MOST   (PAGES_1G / 256)
+
+/** Of the steps of an unmap of 1 GiB, its beginning too, the one that takes longest. Each is the fastest of
+ * some rounds, so that it is the longest by what it does. */
+static uint64_t longest_step(struct bench *bench)
+{
+	static uint64_t fastest[STEP_MOST];
+	uint64_t longest = 0;
+	unsigned steps = 0;
+	struct addrspace_job job;
+
+	for (unsigned round = 0; round < STEP_ROUNDS; round++) {
+		int result = 1;
+
+		map_populated(bench);
+		for (steps = 0; result > 0; steps++) {
+			uint64_t time = bench_now();
+
+			bench_require(steps < STEP_MOST);
+			result = steps ? addrspace_job_step(&job, STEP_BUDGET)
+				       : !addrspace_unmap_begin(&bench->space.as, &job, 0, GIB);
+			time = bench_now() - time;
+			if (!round || time < fastest[steps])
+				fastest[steps] = time;
+		}
+	}
+	for (unsigned i = 0; i < steps; i++)
+		longest = fastest[i] > longest ? fastest[i] : longest;
+	bench->figure = (double)longest;
+	return 1;
+}
+
+/** As many frames as a step may give back. */
+static uint64_t floor_longest_step(struct bench *bench)
+{
+	uint64_t fastest = UINT64_MAX;
+
+	for (unsigned round = 0; round < STEP_ROUNDS; round++) {
+		uint64_t time;
+
+		FLOORS->populate(bench, STEP_BUDGET);
+		time = bench_now();
+		FLOORS->release(bench, STEP_BUDGET);
+		time = bench_now() - time;
+		fastest = time < fastest ? time : fastest;
+		drop_tables(bench);
+	}
+	bench->figure = (double)fastest;
+	return 1;
 }
 
 /* ---- lazy: operations so short that each is timed by itself ---- */
@@ -304,6 +385,12 @@ static const struct workload list[] = {
 	 {before_map_populated, unmap_pages, NULL}, RELEASE},
 	{"discard populated 1 GiB", "page", ZEROED, 0, 1,
 	 {before_map_populated, discard_pages, unmap_all}, RELEASE},
+	{"unmap populated 1 GiB in steps of 512", "page", ZEROED, 1.2, 1,
+	 {before_map_populated, unmap_in_steps, NULL}, {before_map_populated, unmap_pages, NULL}, NULL},
+	{"populate 1 GiB in steps of 512", "page", ZEROED, 1.2, 0,
+	 {NULL, populate_in_steps, unmap_all}, {NULL, map_populated, unmap_all}, NULL},
+	{"longest step of an unmap of 1 GiB, 512 entries", "ns", ZEROED | NOT_TIMED, 3.0,
+	 ANY_INVALIDATIONS, {NULL, longest_step, NULL}, {NULL, floor_longest_step, NULL}, NULL},
 	{"map lazy 1 MiB, 1,000 regions", "call", MANY_REGIONS, 2.0, 0,
 	 {NULL, map_lazy_1m, NULL}, SEARCHES},
 	{"map lazy 64 TiB, 1,000 regions", "call", MANY_REGIONS, 2.0, 0,
