@@ -224,6 +224,7 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
  *                      bit, a memory type
  *   ADDRSPACE_ERANGE   outside the space
  *   ADDRSPACE_EEXIST   a region stands there, and REPLACE is not given
+ *   ADDRSPACE_EBUSY    a job holds part of the range (see job.h)
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_map_trap(struct addrspace *as, uint64_t gpa, uint64_t size,

@@ -70,10 +70,32 @@ static void split_each(struct looper *looper, const struct field *field, uint64_
 	}
 }
 
+/** Cuts all leaves into clean pages first; then each becomes one again as CPU 1 writes to it. */
+static void collapse_each(struct looper *looper, const struct field *field, uint64_t gpa)
+{
+	for (uint64_t i = 0; i < field->leaves; i++) {
+		uint64_t last = gpa + (i + 1) * field->leaf_size - SIZE_4K;
+
+		space_protect(looper->space, last, SIZE_4K, R);
+		space_protect(looper->space, last, SIZE_4K, RWX);
+	}
+	for (uint64_t step = 0; step < field->leaves; step++) {
+		uint64_t leaf = gpa + (field->leaves - 1 - step) * field->leaf_size;
+		uint64_t collapsed = 0;
+
+		wait_for_turns(looper, step);
+		set_pace(looper, step, DELAYS);
+		space_check_ok("collapse", addrspace_collapse(&looper->space->as, leaf,
+							      field->leaf_size, &collapsed));
+		check_equal("bytes that collapsed", field->leaf_size, collapsed);
+	}
+}
+
 static const struct field fields[] = {
 	/* One page off, so that there are no large leaves. */
 	{"protect", SIZE_4K, PAGES, MACHINE_BLOCK_HPA + SIZE_4K, protect_all},
 	{"split", SIZE_2M, LEAVES, MACHINE_BLOCK_HPA, split_each},
+	{"collapse", SIZE_2M, LEAVES, MACHINE_BLOCK_HPA, collapse_each},
 };
 
 static void check_dirty(struct space *space, const struct field *field, uint64_t gpa)

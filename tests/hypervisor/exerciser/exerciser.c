@@ -10,6 +10,7 @@
 #include "negative.h"
 #include "print.h"
 #include "space.h"
+#include "traps.h"
 #include "two_cpus.h"
 
 struct theme {
@@ -20,7 +21,7 @@ struct theme {
 static const struct theme single_themes[] = {
 	{"matrix", matrix_run}, {"kinds", kinds_run},     {"faults", faults_run},
 	{"walks", walks_run},   {"changes", changes_run}, {"ranges", ranges_run},
-	{"dirty", dirty_run},
+	{"traps", traps_run},   {"dirty", dirty_run},
 };
 
 static const struct theme double_themes[] = {

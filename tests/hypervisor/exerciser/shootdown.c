@@ -143,6 +143,48 @@ static void split_by_unmap(struct stage *stage, unsigned round)
 	check_true("the guest goes on", looper_turns(&stage->looper));
 }
 
+static uint64_t leaf_size_at(struct space *space, uint64_t gpa)
+{
+	struct addrspace_translation translation = {0};
+
+	space_check_ok("walk", addrspace_walk(&space->as, gpa, &translation));
+	return translation.leaf_size;
+}
+
+/* The leaf is cut for another page and becomes one again in place, out of its pages. */
+static void split_and_collapse(struct stage *stage, unsigned round)
+{
+	uint64_t collapsed = 0;
+
+	(void)round;
+	space_protect(stage->space, stage->other, SIZE_4K, R);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	space_protect(stage->space, stage->other, SIZE_4K, RWX);
+	check_equal("size of the leaf under the guest", SIZE_4K,
+		    leaf_size_at(stage->space, stage->page));
+	space_check_ok("collapse", addrspace_collapse(&stage->space->as, stage->leaf,
+						      stage->leaf_size, &collapsed));
+	check_equal("bytes that collapsed", stage->leaf_size, collapsed);
+	check_equal("size of the leaf under the guest", stage->leaf_size,
+		    leaf_size_at(stage->space, stage->page));
+	check_true("the guest goes on", looper_turns(&stage->looper));
+}
+
+/* The run of frames under the guest goes, and another one comes with its next store; that is cut and
+ * collapses, so that it goes as one run again. */
+static void discard_and_collapse(struct stage *stage, unsigned round)
+{
+	uint64_t old = (uintptr_t)space_host(stage->space, stage->page);
+
+	space_discard(stage->space, stage->leaf, SIZE_2M);
+	check_true("the guest goes on", looper_turns(&stage->looper));
+	if ((uintptr_t)space_host(stage->space, stage->page) != old)
+		check_true("the old frame is as the pool left it", frame_pool_is_intact(old));
+	check_equal("size of the leaf under the guest", SIZE_2M,
+		    leaf_size_at(stage->space, stage->page));
+	split_and_collapse(stage, round);
+}
+
 /* A table goes, and what it led to is elsewhere. */
 static void replace_cut_leaf(struct stage *stage, unsigned round)
 {
@@ -220,6 +262,18 @@ static void map_lazy(struct stage *stage)
 	space_map_alloc(stage->space, stage->leaf, SIZE_2M, RWX, 0);
 }
 
+/** Lazy memory that comes 2 MiB at a time. */
+static void map_lazy_run(struct stage *stage)
+{
+	const struct addrspace_attributes attributes = {
+		.permissions = RWX,
+		.largest_leaf = ADDRSPACE_LEAF_2M,
+	};
+
+	space_check_ok("map_alloc", addrspace_map_alloc(&stage->space->as, stage->leaf, SIZE_2M,
+							&attributes, 0));
+}
+
 static void map_fresh_leaf(struct stage *stage)
 {
 	*word_at(MACHINE_BLOCK_HPA + (stage->page - stage->leaf)) = 0;
@@ -248,6 +302,10 @@ static const struct scenario scenarios[] = {
 	{"split by protect", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_by_protect, SIZE_2M, 2,
 	 true},
 	{"split by unmap", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_by_unmap, SIZE_2M, 2, true},
+	{"collapse", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_and_collapse, SIZE_2M, 3, true},
+	{"collapse", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_and_collapse, SIZE_1G, 3, true},
+	{"discard and collapse", GUEST_LOOP_WRITE, map_lazy_run, discard_and_collapse, SIZE_2M, 4,
+	 true},
 	{"split by protect", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_by_protect, SIZE_1G, 2,
 	 true},
 	{"split by unmap", GUEST_LOOP_INCREMENT, map_fresh_leaf, split_by_unmap, SIZE_1G, 2, true},

@@ -56,7 +56,12 @@ static struct answer run(struct space *space, unsigned cpu)
 	__atomic_fetch_add(&space->exits, 1, __ATOMIC_RELAXED);
 	if (exit.kind == VCPU_EXIT_FAULT) {
 		check_sound(&exit.fault);
-		return (struct answer){.fault = exit.fault};
+		return (struct answer){
+			.fault = exit.fault,
+			.emulatable = exit.emulatable,
+			.size = exit.size,
+			.stored = exit.stored,
+		};
 	}
 	if (exit.kind != VCPU_EXIT_HYPERCALL)
 		fail("CPU %u: an exit with syndrome 0x%lx at 0x%lx", cpu, exit.syndrome,

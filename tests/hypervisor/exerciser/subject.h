@@ -18,7 +18,10 @@ struct request {
 struct answer {
 	bool done;
 	uint64_t result;                   /* if done */
-	struct addrspace_fault_info fault; /* if not */
+	struct addrspace_fault_info fault; /* if not; and then: */
+	bool emulatable; /* it is a load or a store of size bytes, of which stored is the value */
+	unsigned size;
+	uint64_t stored;
 };
 
 /** Enters with a request. */
