@@ -316,24 +316,34 @@ static NEVER_INLINE int map(struct addrspace *as, const struct addrspace_region 
 	return error;
 }
 
+/** 0, or what is wrong with the addresses of a linear region. */
+static NEVER_INLINE int check_linear(const struct addrspace *as,
+				     const struct addrspace_region *region)
+{
+	uint64_t hpa = region->gpa - region->backend.u.linear.offset;
+	int error = check_range(region->gpa, region->size, as->gpa_limit);
+
+	if (!error)
+		error = check_host_range(hpa, region->size, as->host_bits);
+	if (!error && touches_excluded(as->excluded, as->excluded_count, hpa, region->size))
+		error = ADDRSPACE_EPERM;
+	return error;
+}
+
 int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t hpa,
 			 const struct addrspace_attributes *attributes, unsigned flags)
 {
-	struct addrspace_region region = {
-		.gpa = gpa, .size = size, .backend = {.kind = ADDRSPACE_LINEAR}};
+	struct addrspace_region region = {.gpa = gpa, .size = size};
 	int error;
 
 	if (!as || !attributes || flags & ~(unsigned)ADDRSPACE_MAP_REPLACE)
 		return ADDRSPACE_EINVAL;
-	error = check_range(gpa, size, as->gpa_limit);
-	if (!error)
-		error = check_host_range(hpa, size, as->host_bits);
-	if (!error && touches_excluded(as->excluded, as->excluded_count, hpa, size))
-		error = ADDRSPACE_EPERM;
+	region.backend.kind = ADDRSPACE_LINEAR;
+	region.backend.u.linear.offset = gpa - hpa;
+	error = check_linear(as, &region);
 	if (error)
 		return error;
 	set_attributes(&region, attributes);
-	region.backend.u.linear.offset = gpa - hpa;
 	return map(as, &region, flags);
 }
 
@@ -490,25 +500,84 @@ static NEVER_INLINE int find_changed(const struct addrspace *as, unsigned permis
 	return 0;
 }
 
+/** Whether the change makes a region executable in which only pages may be. */
+static bool makes_small(const struct page_table_change *change, const struct region_record *record)
+{
+	return record->pages_and_attributes & REGION_SMALL_EXECUTABLE &&
+	       change->permissions & ADDRSPACE_EXECUTE &&
+	       !(region_record_permissions(record) & ADDRSPACE_EXECUTE);
+}
+
+/** Where the record's region or the change ends. */
+static uint64_t record_end_in(const struct region_record *record,
+			      const struct page_table_change *change)
+{
+	uint64_t end = record->start + region_record_size(record);
+
+	return end < change->end ? end : change->end;
+}
+
+/** Takes the tables for the large leaves that must become pages. */
+static NEVER_INLINE int prepare_small(struct addrspace *as, struct page_table_change *change)
+{
+	uint64_t end;
+	int error = 0;
+
+	if (!(change->permissions & ADDRSPACE_EXECUTE))
+		return 0;
+	for (uint64_t at = change->gpa; at < change->end && !error; at = end) {
+		const struct region_record *record = addrspace_region_set_record(as, at);
+
+		end = record_end_in(record, change);
+		if (makes_small(change, record))
+			error = as->format->small_prepare(as, change, at, end);
+	}
+	return error;
+}
+
 /** Pass one for each region in the change's range that has other permissions. */
 static NEVER_INLINE void protect_regions(struct addrspace *as, struct page_table_change *change)
 {
-	struct addrspace_region region;
+	uint64_t end;
 
-	for (uint64_t at = change->gpa; at < change->end; at = region_end(&region)) {
-		uint64_t end;
+	for (uint64_t at = change->gpa; at < change->end; at = end) {
+		const struct region_record *record = addrspace_region_set_record(as, at);
 
-		addrspace_region_set_find(as, at, &region);
-		end = region_end(&region) < change->end ? region_end(&region) : change->end;
-		if (region.permissions != change->permissions)
+		end = record_end_in(record, change);
+		change->small = makes_small(change, record);
+		if (region_record_permissions(record) != change->permissions)
 			as->format->protect(as, change, at, end);
 	}
+}
+
+/** The table's part, whole or not at all; the regions follow. By itself, so that its frame is gone from the
+ * stack when they do. */
+static NEVER_INLINE int protect_table(struct addrspace *as, uint64_t gpa, uint64_t end,
+				      unsigned permissions)
+{
+	struct page_table_change change = start_change(gpa, end);
+	int error;
+
+	change.protect = true;
+	change.permissions = (uint8_t)permissions;
+	error = as->format->change_prepare(as, &change);
+	if (!error)
+		error = prepare_small(as, &change);
+	if (!error) {
+		protect_regions(as, &change);
+		invalidate_change(as, &change);
+		change.small = false;
+		as->format->finish_cuts(as, &change);
+		if (change.small_broken)
+			as->format->small_finish(as, &change);
+	}
+	release_tables(as, &change);
+	return error;
 }
 
 static int protect_locked(struct addrspace *as, uint64_t gpa, uint64_t end, unsigned permissions)
 {
 	const struct region_edit edit = addrspace_region_edit_permissions(permissions);
-	struct page_table_change change;
 	struct region_reserve reserve;
 	int error = find_changed(as, permissions, &gpa, &end);
 
@@ -517,17 +586,9 @@ static int protect_locked(struct addrspace *as, uint64_t gpa, uint64_t end, unsi
 	error = addrspace_region_set_reserve_edit(as, gpa, end, edit, &reserve);
 	if (error)
 		return error;
-	change = start_change(gpa, end);
-	change.protect = true;
-	change.permissions = (uint8_t)permissions;
-	error = as->format->change_prepare(as, &change);
-	if (!error) {
-		protect_regions(as, &change);
-		invalidate_change(as, &change);
-		as->format->finish_cuts(as, &change);
+	error = protect_table(as, gpa, end, permissions);
+	if (!error)
 		addrspace_region_set_edit(as, gpa, end, edit, &reserve);
-	}
-	release_tables(as, &change);
 	addrspace_region_set_release(as, &reserve);
 	return error;
 }

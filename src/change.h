@@ -30,9 +30,12 @@ static NEVER_INLINE void invalidate_change(const struct addrspace *as,
 /** Gives back the tables that a change took and did not need. */
 static inline void release_tables(struct addrspace *as, struct page_table_change *change)
 {
-	while (change->table_count > change->tables_used)
-		addrspace_frame_free(as, ADDRSPACE_FRAME_TABLE, 0,
-				     change->tables[--change->table_count]);
+	for (; change->spare_count; change->spare_count--) {
+		uint64_t hpa = change->spare_hpa;
+
+		change->spare_hpa = *(const uint64_t *)frame_pointer(as, hpa);
+		addrspace_frame_free(as, ADDRSPACE_FRAME_TABLE, 0, hpa);
+	}
 }
 
 /** Where leaves cannot tell a device, that there may be one. Locked exclusive. */

@@ -27,6 +27,8 @@ enum page_table_source {
 	PAGE_TABLE_HANDED_OVER, /* one page that becomes the space's own */
 };
 
+struct region_record;
+
 /** What to put into [gpa, end). */
 struct page_table_fill {
 	uint64_t gpa;
@@ -36,8 +38,8 @@ struct page_table_fill {
 	enum page_table_source source;
 	unsigned permissions;
 	enum addrspace_memory_type memory_type;
-	enum addrspace_leaf largest_leaf;
-	bool dirty; /* where hardware tracks it: the leaves start as written to */
+	uint8_t largest_leaf; /* enum addrspace_leaf */
+	bool dirty;           /* where hardware tracks it: the leaves start as written to */
 };
 
 /** A new mapping of a range, built beside the one that stands there. */
@@ -45,10 +47,6 @@ struct page_table_shadow {
 	uint64_t entry; /* goes into a slot at level, or stands for a second root */
 	unsigned level;
 };
-
-/** Most tables that cutting at both ends of a range can need: one for each level below the largest
- * leaf, twice. */
-#define PAGE_TABLE_MAX_CUT (2 * PAGE_TABLE_MAX_LEAF)
 
 /**
  * A change of [gpa, end) under way, from its preparation to its end: the tables it took ahead for
@@ -62,14 +60,16 @@ struct page_table_change {
 	uint64_t flush_end; /* flush_gpa: nothing to invalidate */
 	uint64_t stride;
 	uint64_t broken[2]; /* leaves cut at gpa and at end; 0: none */
-	uint64_t tables[PAGE_TABLE_MAX_CUT];
-	uint8_t table_count;
-	uint8_t tables_used;
+	uint64_t spare_hpa; /* of a table taken ahead, whose first word names the next */
+	uint64_t spare_count;
 	uint8_t permissions; /* of what stays inside the range; used by protect */
 	bool protect;        /* the range stays, with permissions; else it goes */
 	bool tables_changed;
-	bool found;       /* the range was not empty */
-	bool keep_charge; /* frames that go leave their charge behind, for their successors */
+	bool found; /* the range was not empty */
+	/* Of the region that protect is at only pages may be executable, and they become so. */
+	bool small;
+	bool small_broken; /* leaves of such a region are dead until they become tables */
+	bool keep_charge;  /* frames that go leave their charge behind, for their successors */
 };
 
 /** What a job is: struct addrspace_job's kind. */
@@ -147,6 +147,12 @@ struct addrspace_format {
 	/** Pass one of a removal: nothing in the range can be reached by a new walk. prune: emptied
 	 * tables go as well. */
 	void (*detach)(struct addrspace *as, struct page_table_change *change, bool prune);
+	/** Takes the tables for large leaves in [gpa, end), part of the change's range, that must become
+	 * pages. The caller frees what is not used. */
+	int (*small_prepare)(struct addrspace *as, struct page_table_change *change, uint64_t gpa,
+			     uint64_t end);
+	/** After finish_cuts(): puts tables in place of those that were broken. */
+	void (*small_finish)(struct addrspace *as, struct page_table_change *change);
 	/** Pass one of a protect of [gpa, end), part of the change's range. */
 	void (*protect)(struct addrspace *as, struct page_table_change *change, uint64_t gpa,
 			uint64_t end);
@@ -174,6 +180,22 @@ struct addrspace_format {
 			     struct addrspace_job *job);
 	int (*private_fill)(struct addrspace *as, const struct page_table_fill *fill,
 			    struct addrspace_job *job, uint64_t budget);
+
+	/*
+	 * A range of lazy regions that may be filled in part, all or nothing: prepare hangs up invisible
+	 * entries where there are none, in one region's part; then commit turns them on, part by part, or
+	 * abort takes all of them down.
+	 */
+	int (*prefault_prepare)(struct addrspace *as, const struct page_table_fill *fill);
+	void (*prefault_abort)(struct addrspace *as, uint64_t gpa, uint64_t end);
+	void (*prefault_commit)(struct addrspace *as, const struct page_table_fill *fill);
+	/**
+	 * The same as far as memory goes, under the shared lock. record: the region's, with the part of
+	 * its range that is to be filled; *reached, inside of that, moves on to where all before it is
+	 * present. 0 or an error; 0 without a move: try again.
+	 */
+	int (*prefault_some)(struct addrspace *as, const struct region_record *record,
+			     uint64_t *reached);
 
 	/** With the direct map the walker at the number of levels, without it the one at 0. */
 	const struct addrspace_walker *walkers[PAGE_TABLE_MAX_LEVELS + 1];

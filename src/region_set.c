@@ -77,13 +77,6 @@ static uint64_t leaf_end(const struct region_record *record)
 	return record->start + region_record_size(record);
 }
 
-static void leaf_set_range(struct region_record *record, uint64_t start, uint64_t end)
-{
-	record->start = start;
-	record->pages_and_attributes = (end - start) >> PAGE_SHIFT << REGION_ATTRIBUTE_BITS |
-				       (record->pages_and_attributes & REGION_ATTRIBUTES);
-}
-
 static bool leaf_attributes_equal(const struct region_record *a, const struct region_record *b)
 {
 	return !((a->pages_and_attributes ^ b->pages_and_attributes) & REGION_ATTRIBUTES) &&
@@ -117,13 +110,13 @@ static void pack(const struct addrspace_region *region, struct region_record *re
 		attributes |= REGION_POPULATE;
 	record->cookie = region->cookie;
 	record->pages_and_attributes = attributes;
-	leaf_set_range(record, region->gpa, region->gpa + region->size);
+	region_record_set_range(record, region->gpa, region->gpa + region->size);
 }
 
 void addrspace_region_unpack(const struct region_record *record, struct addrspace_region *region)
 {
 	uint64_t attributes = record->pages_and_attributes;
-	uint64_t around = (attributes & REGION_FAULT_AROUND) >> REGION_FAULT_AROUND_SHIFT;
+	unsigned around = region_record_fault_around(record);
 
 	region->gpa = record->start;
 	region->size = region_record_size(record);
@@ -697,7 +690,7 @@ static NEVER_INLINE void remove_range(struct region_work *work, uint64_t gpa, ui
 			return;
 		if (leaf_end(record) > end) {
 			work->left.leaf = *record;
-			leaf_set_range(&work->left.leaf, end, leaf_end(record));
+			region_record_set_range(&work->left.leaf, end, leaf_end(record));
 			rewrite(work, work->path.slot[0], &work->left);
 			return;
 		}
@@ -763,7 +756,7 @@ static NEVER_INLINE uint64_t cut_left(struct region_work *work, uint64_t gpa, ui
 		return 0;
 	old_end = leaf_end(before);
 	work->left.leaf = *before;
-	leaf_set_range(&work->left.leaf, before->start, gpa);
+	region_record_set_range(&work->left.leaf, before->start, gpa);
 	rewrite(work, work->path.slot[0] - 1u, &work->left);
 	return old_end > end ? old_end : 0;
 }
@@ -773,7 +766,7 @@ static void insert_rest(struct region_work *work, uint64_t gpa, uint64_t end, ui
 {
 	seek(work->as, gpa, &work->path);
 	work->record.leaf = *record_before(&work->path);
-	leaf_set_range(&work->record.leaf, end, old_end);
+	region_record_set_range(&work->record.leaf, end, old_end);
 	seek(work->as, end, &work->path);
 	insert(work);
 }
@@ -806,7 +799,7 @@ static NEVER_INLINE void replace_by_record(struct region_work *work)
 		plan_change(work->as, &work->path, record->start, leaf_end(record), record);
 	uint64_t old_end = cut_left(work, change.gpa, change.end);
 
-	leaf_set_range(record, change.gpa, change.end);
+	region_record_set_range(record, change.gpa, change.end);
 	if (!take_over(work)) {
 		remove_range(work, change.gpa, change.end);
 		if (work->as->region_depth)
@@ -988,8 +981,8 @@ static NEVER_INLINE bool edited_cut(const struct addrspace *as, struct region_pa
 	if (part->start > address || edited(part, edit) || (part->start >= gpa && part_end <= end))
 		return false;
 	apply_edit(part, edit);
-	leaf_set_range(part, part->start > gpa ? part->start : gpa,
-		       part_end < end ? part_end : end);
+	region_record_set_range(part, part->start > gpa ? part->start : gpa,
+				part_end < end ? part_end : end);
 	return true;
 }
 
@@ -1053,9 +1046,9 @@ static void cut_hole(struct region_work *work, uint64_t gpa, uint64_t end)
 	const struct region_record *before = record_before(&work->path);
 
 	work->record.leaf = *before;
-	leaf_set_range(&work->record.leaf, end, leaf_end(before));
+	region_record_set_range(&work->record.leaf, end, leaf_end(before));
 	work->left.leaf = *before;
-	leaf_set_range(&work->left.leaf, before->start, gpa);
+	region_record_set_range(&work->left.leaf, before->start, gpa);
 	rewrite(work, work->path.slot[0] - 1u, &work->left);
 }
 

@@ -59,6 +59,21 @@ region_record_memory_type(const struct region_record *record)
 					    REGION_MEMORY_TYPE_SHIFT);
 }
 
+/** The order of how many pages a fault brings. */
+static inline unsigned region_record_fault_around(const struct region_record *record)
+{
+	return (unsigned)((record->pages_and_attributes & REGION_FAULT_AROUND) >>
+			  REGION_FAULT_AROUND_SHIFT);
+}
+
+static inline void region_record_set_range(struct region_record *record, uint64_t start,
+					   uint64_t end)
+{
+	record->start = start;
+	record->pages_and_attributes = (end - start) >> 12 << REGION_ATTRIBUTE_BITS |
+				       (record->pages_and_attributes & REGION_ATTRIBUTES);
+}
+
 struct region_node;
 
 /** A way from the root to a place in a leaf: the nodes, and which record of each. */

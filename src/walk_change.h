@@ -72,6 +72,39 @@ static NEVER_INLINE bool find_cut(const struct addrspace *as, uint64_t gpa,
 	}
 }
 
+static void spare_push(struct addrspace *as, struct page_table_change *change, uint64_t hpa)
+{
+	uint64_t *next = frame_pointer(as, hpa);
+
+	*next = change->spare_hpa;
+	change->spare_hpa = hpa;
+	change->spare_count++;
+}
+
+static uint64_t spare_pop(struct addrspace *as, struct page_table_change *change)
+{
+	uint64_t hpa = change->spare_hpa;
+	const uint64_t *next = frame_pointer(as, hpa);
+
+	WALK_ASSERT(change->spare_count);
+	change->spare_hpa = *next;
+	change->spare_count--;
+	return hpa;
+}
+
+static int spare_take(struct addrspace *as, struct page_table_change *change, uint64_t count)
+{
+	for (; count; count--) {
+		struct addrspace_frame frame;
+		int error = addrspace_frame_allocate(as, ADDRSPACE_FRAME_TABLE, 0, &frame);
+
+		if (error)
+			return error;
+		spare_push(as, change, frame.hpa);
+	}
+	return 0;
+}
+
 static int walk_change_prepare(struct addrspace *as, struct page_table_change *change)
 {
 	struct page_table_position position;
@@ -87,14 +120,36 @@ static int walk_change_prepare(struct addrspace *as, struct page_table_change *c
 		 find_cut(as, change->end, &position))
 		end_level = position.level;
 	needed = cut_table_count(change->gpa, start_level, change->end, end_level);
-	while (change->table_count < needed) {
-		struct addrspace_frame frame;
-		int error = addrspace_frame_allocate(as, ADDRSPACE_FRAME_TABLE, 0, &frame);
+	return spare_take(as, change, needed);
+}
 
-		if (error)
-			return error;
-		change->tables[change->table_count++] = frame.hpa;
-	}
+/** The tables for the walk's leaf: its own, and one for each 2 MiB piece of a 1 GiB leaf that the walk's
+ * range touches. */
+static uint64_t small_table_count(const struct walk *walk)
+{
+	if (walk->level == 1)
+		return 1;
+	return (walk_slot_end(walk) - 1) / level_size(1) - walk->gpa / level_size(1) + 2;
+}
+
+static RARELY int walk_small_prepare(struct addrspace *as, struct page_table_change *change,
+				     uint64_t gpa, uint64_t end)
+{
+	struct walk walk;
+
+	walk_start_root(&walk, as, gpa, end);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t entry = entry_read(walk_slot(&walk));
+			int error = 0;
+
+			if (entry && walk.level > 0 && !ENTRY_FORMAT.is_table(entry, walk.level))
+				error = spare_take(as, change, small_table_count(&walk));
+			if (error)
+				return error;
+			build_over(&walk, entry);
+		}
+	} while (walk_leave(&walk));
 	return 0;
 }
 
@@ -123,12 +178,9 @@ static uint64_t split_table(struct addrspace *as, struct page_table_change *chan
 	size_t first = (size_t)((inside + size - 1) / size);
 	size_t behind = inside_end / size < PAGE_TABLE_ENTRIES ? (size_t)(inside_end / size)
 							       : PAGE_TABLE_ENTRIES;
-	uint64_t hpa;
-	uint64_t *table;
+	uint64_t hpa = spare_pop(as, change);
+	uint64_t *table = frame_pointer(as, hpa);
 
-	WALK_ASSERT(change->tables_used < change->table_count);
-	hpa = change->tables[change->tables_used++];
-	table = frame_pointer(as, hpa);
 	/* Whole, and then what changes again: three loops in a row, each of an unforeseen length, are slower
 	 * for a hole of a few pages. */
 	entry_fill(table, child, step, PAGE_TABLE_ENTRIES);
@@ -156,6 +208,18 @@ static void split_at(struct addrspace *as, struct page_table_change *change, uin
 	}
 }
 
+/** The same for a leaf that must become pages as far as the change reaches; the rest stays as large as it can
+ * be. */
+static void split_small(struct addrspace *as, struct page_table_change *change, uint64_t *entry,
+			unsigned level, uint64_t start)
+{
+	uint64_t gpa = change->gpa > start ? change->gpa & ~(level_size(1) - 1) : start;
+
+	/* An edge in each piece of 2 MiB. */
+	for (; gpa < change->end && gpa - start < level_size(level); gpa += level_size(1))
+		split_at(as, change, entry, level, gpa + ADDRSPACE_PAGE_SIZE);
+}
+
 /** The table that takes the place of a leaf at level, whose slot contains gpa. */
 static uint64_t split_leaf(struct addrspace *as, struct page_table_change *change, uint64_t leaf,
 			   unsigned level, uint64_t gpa)
@@ -163,6 +227,8 @@ static uint64_t split_leaf(struct addrspace *as, struct page_table_change *chang
 	uint64_t start = gpa & ~(level_size(level) - 1);
 	uint64_t table = leaf;
 
+	if (change->small)
+		split_small(as, change, &table, level, start);
 	if (change->gpa > start)
 		split_at(as, change, &table, level, change->gpa);
 	if (change->end - start < level_size(level))
@@ -170,19 +236,35 @@ static uint64_t split_leaf(struct addrspace *as, struct page_table_change *chang
 	return table;
 }
 
-/** Cleans the tables that were filled since first, before one of them is linked. */
-static void split_sync(const struct addrspace *as, const struct page_table_change *change,
-		       unsigned first)
+/** Cleans the tables that a leaf was split into, before they are linked. */
+static RARELY void split_sync(const struct addrspace *as, uint64_t entry, unsigned level)
 {
-	for (unsigned i = first; i < change->tables_used; i++)
-		build_sync(as, frame_pointer(as, change->tables[i]), 0);
+	const uint64_t *table = entry_table(as, entry);
+
+	for (size_t i = 0; level > 1 && i < PAGE_TABLE_ENTRIES; i++) {
+		if (ENTRY_FORMAT.is_table(table[i], level - 1))
+			build_sync(as, entry_table(as, table[i]), level - 2);
+	}
+	build_sync(as, table, level - 1);
+}
+
+/** Takes them back. */
+static RARELY void split_undo(struct addrspace *as, struct page_table_change *change,
+			      uint64_t entry, unsigned level)
+{
+	const uint64_t *table = entry_table(as, entry);
+
+	for (size_t i = 0; level > 1 && i < PAGE_TABLE_ENTRIES; i++) {
+		if (ENTRY_FORMAT.is_table(table[i], level - 1))
+			spare_push(as, change, ENTRY_FORMAT.table_address(table[i]));
+	}
+	spare_push(as, change, ENTRY_FORMAT.table_address(entry));
 }
 
 /** Puts a table in place of a leaf that was broken, or that may be changed while it is live. */
 static void publish_split(struct addrspace *as, struct page_table_change *change, uint64_t *slot,
 			  uint64_t *parent, unsigned level, uint64_t gpa, uint64_t leaf)
 {
-	uint8_t first = change->tables_used;
 	uint64_t expected = entry_read(slot);
 	bool live = expected & ENTRY_FORMAT.present;
 
@@ -190,15 +272,16 @@ static void publish_split(struct addrspace *as, struct page_table_change *change
 	for (;;) {
 		uint64_t table = split_leaf(as, change, live ? expected : leaf, level, gpa);
 
-		split_sync(as, change, first);
+		if (as->handler->sync_table)
+			split_sync(as, table, level);
 		if (!live || !(as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)) {
 			entry_write(slot, table);
 			break;
 		}
 		if (entry_exchange(slot, &expected, table))
 			break;
-		/* Hardware set A or D meanwhile: fill the same tables again from the new leaf. */
-		change->tables_used = first;
+		/* Hardware set A or D meanwhile: once more, from the new leaf. */
+		split_undo(as, change, table, level);
 	}
 	if (as->handler->sync_table)
 		as->handler->sync_table(as->handler_ctx, slot, sizeof(*slot));
@@ -232,12 +315,46 @@ static void cut_leaf(struct addrspace *as, struct page_table_change *change, str
 		     uint64_t *slot, uint64_t entry)
 {
 	change_note(change, walk->gpa, entry, walk->level);
-	if (ENTRY_FORMAT.break_before_split && entry & ENTRY_FORMAT.present)
-		change->broken[cut_index(change, walk->gpa, walk->level)] =
-			take_entry(walk, slot, entry);
-	else
+	if (!ENTRY_FORMAT.break_before_split || !(entry & ENTRY_FORMAT.present)) {
 		publish_split(as, change, slot, walk_parent_slot(walk), walk->level, walk->gpa,
 			      entry);
+		return;
+	}
+	entry = take_entry(walk, slot, entry);
+	if (change->small)
+		change->small_broken = true;
+	else
+		change->broken[cut_index(change, walk->gpa, walk->level)] = entry;
+}
+
+/** Puts tables in place of the broken leaves that must become pages. There may be many: they are where they
+ * were, dead, and their region still has the permissions that they had. */
+static RARELY void walk_small_finish(struct addrspace *as, struct page_table_change *change)
+{
+	struct walk walk;
+
+	change->small = true;
+	walk_start_root(&walk, as, change->gpa, change->end);
+	do {
+		while (walk.gpa < walk.table_end) {
+			uint64_t *slot = walk_slot(&walk);
+			uint64_t entry = entry_read(slot);
+			const struct region_record *record;
+
+			if (entry & ENTRY_FORMAT.present || !(entry & ENTRY_FORMAT.dead)) {
+				build_over(&walk, entry);
+				continue;
+			}
+			record = addrspace_region_set_record(as, walk.gpa);
+			WALK_ASSERT(record);
+			entry = ENTRY_FORMAT.with_permissions(space_traits(as),
+							      entry & ~ENTRY_FORMAT.dead,
+							      region_record_permissions(record));
+			publish_split(as, change, slot, walk_parent_slot(&walk), walk.level,
+				      walk.gpa, entry);
+			walk_next(&walk);
+		}
+	} while (walk_leave(&walk));
 }
 
 static void walk_finish_cuts(struct addrspace *as, struct page_table_change *change)
@@ -416,7 +533,7 @@ static void walk_protect(struct addrspace *as, struct page_table_change *change,
 				walk_descend(&walk, entry_table(as, entry));
 				continue;
 			}
-			if (walk_covers_slot(&walk)) {
+			if (walk_covers_slot(&walk) && !(change->small && walk.level > 0)) {
 				protect_leaf(change, &walk, slot, entry);
 				walk_touch(&walk, slot);
 			} else {

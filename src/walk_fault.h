@@ -155,9 +155,6 @@ static int install_table(struct addrspace *as, unsigned level, uint64_t gpa, uin
 static RARELY void install_undo(struct addrspace *as, const struct region_record *record,
 				uint64_t gpa, uint64_t entry, unsigned level)
 {
-	struct walk_owner owner = {0};
-
-	owner_set(&owner, record);
 	while (ENTRY_FORMAT.is_table(entry, level)) {
 		uint64_t hpa = ENTRY_FORMAT.table_address(entry);
 		const uint64_t *table = frame_pointer(as, hpa);
@@ -166,7 +163,8 @@ static RARELY void install_undo(struct addrspace *as, const struct region_record
 		entry = entry_read(&table[slot_index(as, gpa, level)]);
 		addrspace_frame_free(as, ADDRSPACE_FRAME_TABLE, 0, hpa);
 	}
-	free_leaf(as, entry, level, gpa, &owner);
+	free_guest_frames(as, entry, level, gpa, record->cookie);
+	addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, level_size(level) >> PAGE_SHIFT);
 }
 
 /** The tables from the leaf in *entry, at level, up to a slot at top, all private; on failure nothing is
@@ -272,6 +270,53 @@ static bool install_fits(const struct addrspace *as, const struct page_table_pos
 	       level_size(level) <= region_record_size(record) - (start - record->start);
 }
 
+/** Pages for what is empty of [gpa, end), which lies in one table, as far as memory goes; nothing if there is
+ * no table of pages. Returns where what is present ends, and with an error, if that may be told, why. */
+static RARELY uint64_t install_pages(struct addrspace *as, const struct region_record *record,
+				     uint64_t gpa, uint64_t end, int *error)
+{
+	struct page_table_position first;
+	uint64_t *slot;
+
+	walk_any(as, gpa, &first);
+	if (first.level > 0)
+		return gpa;
+	mark_owned(first.parent);
+	for (slot = first.slot; gpa < end; slot++, gpa += ADDRSPACE_PAGE_SIZE) {
+		uint64_t entry;
+		int result = entry_read(slot) ? 1 : install_run(as, record, 0, gpa, &entry);
+
+		if (result < 0) {
+			if (error)
+				*error = result;
+			break;
+		}
+		/* Where another CPU was faster the page is there as well. */
+		if (!result)
+			install_entry(as, record, gpa, 0, slot, entry);
+	}
+	cpu_publish_entries();
+	if (as->handler->sync_table && slot != first.slot)
+		as->handler->sync_table(as->handler_ctx, first.slot,
+					(size_t)(slot - first.slot) * sizeof(*slot));
+	return gpa;
+}
+
+/** The pages around one that has just come, as many as the region wants at a time. Best effort. */
+static RARELY int install_around(struct addrspace *as, const struct region_record *record,
+				 uint64_t gpa)
+{
+	uint64_t block = ADDRSPACE_PAGE_SIZE << region_record_fault_around(record);
+	uint64_t region_end = record->start + region_record_size(record);
+	uint64_t start = gpa & ~(block - 1);
+	uint64_t end = start + block;
+
+	if (start < record->start)
+		start = record->start;
+	install_pages(as, record, start, end < region_end ? end : region_end, NULL);
+	return ADDRSPACE_FAULT_RESOLVED;
+}
+
 /** For a region that wants more than a page at a time: the largest run that fits and can be had. */
 static RARELY int install_largest(struct addrspace *as, const struct page_table_position *position,
 				  const struct region_record *record, uint64_t gpa)
@@ -286,7 +331,9 @@ static RARELY int install_largest(struct addrspace *as, const struct page_table_
 		if (!result)
 			result = install_link(as, position, record, level, start, entry);
 		if (level == 0 || (result != ADDRSPACE_ENOMEM && result != ADDRSPACE_EDQUOT))
-			return result;
+			return level || result || !region_record_fault_around(record)
+				       ? result
+				       : install_around(as, record, gpa);
 	}
 }
 

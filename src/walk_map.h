@@ -35,7 +35,7 @@ static NEVER_INLINE void builder_start(struct builder *builder, struct addrspace
 			builder->leaves[level] |= ENTRY_FORMAT.owned;
 		if (fill->dirty && as->cpu_features & ADDRSPACE_CPU_HARDWARE_AD)
 			builder->leaves[level] = ENTRY_FORMAT.with_dirty(builder->leaves[level]);
-		if (level == 0 || (level <= (unsigned)fill->largest_leaf && aligned))
+		if (level == 0 || (level <= fill->largest_leaf && aligned))
 			builder->leaf_levels |= as->leaf_levels & (1u << level);
 	}
 }
@@ -235,15 +235,39 @@ static NEVER_INLINE int build_slot(struct builder *builder, unsigned level, uint
 				   uint64_t *entry)
 {
 	if (builder->fill->source == PAGE_TABLE_ALLOCATE)
-		return build_page(builder, gpa, entry);
+		return build_owned(builder, level, gpa, entry);
 	*entry = build_leaf(builder, level, gpa);
 	return 0;
 }
 
+/** A run of frames each, which may not be there, cannot be filled in by a step. */
+ALWAYS_INLINE bool builder_takes_runs(const struct builder *builder, unsigned level)
+{
+	return level > 0 && builder->fill->source == PAGE_TABLE_ALLOCATE;
+}
+
+/** What was built for the walk's slot. */
+ALWAYS_INLINE void build_put(struct walk *walk, uint64_t *slot, uint64_t entry, bool private)
+{
+	if (private)
+		*slot = entry;
+	else
+		walk_store(walk, slot, pending_entry(entry));
+}
+
+/** Past what is not to be touched: into a table, over anything else. */
+ALWAYS_INLINE void build_over(struct walk *walk, uint64_t entry)
+{
+	if (entry && ENTRY_FORMAT.is_table(entry, walk->level))
+		walk_descend(walk, entry_table(walk->as, entry));
+	else
+		walk_next(walk);
+}
+
 /**
  * Builds the rest of the walk's range. Tables whose slots are below private_below are not linked
- * yet and get their final entries; in live tables, which lead to empty slots, new entries are
- * pending. On failure what is private has been zeroed as far as it was not built, and walk->gpa is
+ * yet and get their final entries; in live tables new entries are pending, and leaves that are there
+ * stay. On failure what is private has been zeroed as far as it was not built, and walk->gpa is
  * where the live slots that were not reached begin. The same if builder->left says that it stops, which
  * is no failure.
  */
@@ -261,31 +285,33 @@ static int build_range(struct builder *builder, struct walk *walk, unsigned priv
 			if (UNLIKELY(!--builder->left))
 				goto stop;
 			if (!private && entry_read(slot)) {
-				walk_descend(walk, entry_table(as, entry_read(slot)));
+				build_over(walk, entry_read(slot));
 				continue;
 			}
 			if (builder_has_leaves(builder, walk->level) && walk_covers_slot(walk)) {
-				error = private ? build_leaves(builder, walk)
-						: build_slot(builder, walk->level, walk->gpa,
-							     &entry);
-				if (error)
-					goto stop;
-				if (private)
+				if (private && !builder_takes_runs(builder, walk->level)) {
+					error = build_leaves(builder, walk);
+					if (error)
+						goto stop;
 					continue;
-				walk_store(walk, slot, pending_entry(entry));
-				walk_next(walk);
-				continue;
+				}
+				error = build_slot(builder, walk->level, walk->gpa, &entry);
+				if (!error) {
+					build_put(walk, slot, entry, private);
+					walk_next(walk);
+					continue;
+				}
+				/* No run of this size: smaller ones. */
+				if (error != ADDRSPACE_ENOMEM || walk->level == 0)
+					goto stop;
 			}
 			error = build_empty_table(builder, walk->level - 1, walk->gpa,
 						  walk_slot_end(walk), &entry);
 			if (error)
 				goto stop;
-			if (private) {
-				*slot = entry;
-			} else {
-				walk_store(walk, slot, pending_entry(entry));
+			build_put(walk, slot, entry, private);
+			if (!private)
 				private_below = walk->level;
-			}
 			walk_descend(walk, entry_table(as, entry));
 		}
 		do {
@@ -418,6 +444,7 @@ static int walk_shadow_build(struct addrspace *as, const struct page_table_fill 
 			     struct page_table_shadow *shadow)
 {
 	struct builder builder;
+	bool leaf;
 	int error;
 
 	shadow->entry = 0;
@@ -426,10 +453,12 @@ static int walk_shadow_build(struct addrspace *as, const struct page_table_fill 
 	error = builder_charge(&builder);
 	if (error)
 		return error;
-	if (shadow->level <= root_level(as) && builder_has_leaves(&builder, shadow->level) &&
-	    fill->end - fill->gpa == level_size(shadow->level))
+	leaf = shadow->level <= root_level(as) && builder_has_leaves(&builder, shadow->level) &&
+	       fill->end - fill->gpa == level_size(shadow->level);
+	if (leaf)
 		error = build_slot(&builder, shadow->level, fill->gpa, &shadow->entry);
-	else
+	/* No run of this size: smaller ones. */
+	if (!leaf || (error == ADDRSPACE_ENOMEM && shadow->level > 0))
 		error = shadow_build_table(&builder, shadow);
 	if (error)
 		builder_uncharge(&builder);

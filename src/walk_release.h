@@ -18,13 +18,6 @@ struct walk_owner {
 	bool keep_charge;
 };
 
-static void owner_set(struct walk_owner *owner, const struct region_record *record)
-{
-	owner->gpa = record->start;
-	owner->size = region_record_size(record);
-	owner->cookie = record->cookie;
-}
-
 /** Of an entry above level 0: one mask and one comparison. */
 ALWAYS_INLINE bool is_live_table(uint64_t entry)
 {
@@ -62,28 +55,39 @@ static inline void owner_seek(const struct addrspace *as, struct walk_owner *own
 {
 	const struct region_record *record = addrspace_region_set_record(as, gpa);
 
-	if (record)
-		owner_set(owner, record);
-	else
+	if (!record) {
 		owner_from_job(as, owner, gpa);
+		return;
+	}
+	owner->gpa = record->start;
+	owner->size = region_record_size(record);
+	owner->cookie = record->cookie;
+}
+
+/** Frees a leaf's frames; their charge stays. */
+ALWAYS_INLINE void free_guest_frames(struct addrspace *as, uint64_t entry, unsigned level,
+				     uint64_t gpa, uint64_t cookie)
+{
+	const struct addrspace_frame_request request = {
+		.kind = ADDRSPACE_FRAME_GUEST,
+		.order = PAGE_TABLE_INDEX_BITS * level,
+		.gpa = gpa,
+		.cookie = cookie,
+	};
+
+	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.leaf_address(entry, level));
 }
 
 /** Frees a leaf's frames. The region still stands in the set: a removal edits the set last. */
 static inline void free_leaf(struct addrspace *as, uint64_t entry, unsigned level, uint64_t gpa,
 			     struct walk_owner *owner)
 {
-	struct addrspace_frame_request request = {
-		.kind = ADDRSPACE_FRAME_GUEST,
-		.order = PAGE_TABLE_INDEX_BITS * level,
-		.gpa = gpa,
-	};
-
 	if (UNLIKELY(gpa - owner->gpa >= owner->size))
 		owner_seek(as, owner, gpa);
-	request.cookie = owner->cookie;
-	as->handler->free(as->handler_ctx, &request, ENTRY_FORMAT.leaf_address(entry, level));
+	free_guest_frames(as, entry, level, gpa, owner->cookie);
 	if (UNLIKELY(as->handler->uncharge) && !owner->keep_charge)
-		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, UINT64_C(1) << request.order);
+		addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST,
+					 level_size(level) >> PAGE_SHIFT);
 }
 
 /** Takes the pages of the rest of the current table from what may be visited; ends the table where that

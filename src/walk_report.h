@@ -226,6 +226,8 @@ static const char *check_backing(const struct checker *checker, uint64_t entry, 
 		return "a leaf's permissions are not its region's";
 	if (leaf_type(as, entry, level) != leaf_type(as, expected, level))
 		return "a leaf's memory type is not its region's";
+	if (level > 0 && region->small_executable && region->permissions & ADDRSPACE_EXECUTE)
+		return "a large leaf may be executed where only pages may";
 	if (owned != (region->backend.kind == ADDRSPACE_ALLOC))
 		return "a leaf's ownership is not its region's";
 	if (!owned &&

@@ -12,6 +12,7 @@
 #include "walk_fault.h"
 #include "walk_job.h"
 #include "walk_map.h"
+#include "walk_prefault.h"
 #include "walk_release.h"
 #include "walk_report.h"
 
@@ -24,6 +25,8 @@
 	.shadow_abort = walk_shadow_abort,      \
 	.shadow_graft = walk_shadow_graft,      \
 	.change_prepare = walk_change_prepare,  \
+	.small_prepare = walk_small_prepare,    \
+	.small_finish = walk_small_finish,      \
 	.detach = walk_detach,                  \
 	.protect = walk_protect,                \
 	.finish_cuts = walk_finish_cuts,        \
@@ -40,7 +43,11 @@
 	.leaf = walk_leaf,                      \
 	.next_run = walk_next_run,              \
 	.count = walk_count,                    \
-	.verify = walk_verify
+	.verify = walk_verify,                  \
+	.prefault_prepare = walk_prefault_prepare, \
+	.prefault_abort = walk_prefault_abort,  \
+	.prefault_commit = walk_prefault_commit, \
+	.prefault_some = walk_prefault_some
 /* clang-format on */
 
 #endif

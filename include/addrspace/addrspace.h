@@ -250,9 +250,11 @@ int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size);
  * Gives [gpa, gpa + size) other permissions. Exclusive lock.
  *
  * Regions are split and merged as needed, leaves cut exactly, frames kept: with permissions 0 the
- * leaves become absent and the frames stay. In a trap region they say which accesses are emulated. Allocates region nodes and the tables of cut leaves. One
- * invalidation if any leaf that was present changed. On Arm a leaf that is cut is absent for a moment,
- * as in addrspace_unmap().
+ * leaves become absent and the frames stay. In a trap region they say which accesses are emulated. Large
+ * leaves of regions with small_executable become pages as far as execution is added. Allocates region
+ * nodes, and tables for leaves that are cut or become pages, and a few at most that it gives back. One
+ * invalidation if any leaf that was present changed. On Arm a leaf that is cut, or becomes pages, is
+ * absent for a moment, as in addrspace_unmap().
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping; an unknown permission bit
  *   ADDRSPACE_ERANGE   outside the space
@@ -287,6 +289,34 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating
  */
 int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size);
+
+enum addrspace_prefault_flag {
+	/** As far as memory goes, rather than all or nothing. */
+	ADDRSPACE_PREFAULT_PARTIAL = 1 << 0,
+};
+
+/**
+ * Brings the frames of [gpa, gpa + size) that first faults would bring, so that the guest need not fault.
+ *
+ * What is there stays, and linear and populated memory is; pages without permissions get their frames
+ * too. Runs come as with faults, where they fit into the range: align it. The region stays lazy, so pages
+ * can be discarded again. Allocates frames and tables; invalidates nothing.
+ *
+ * flags 0: all or nothing, under the exclusive lock. PARTIAL: under the shared lock, beside faults, which
+ * is dropped after each 2 MiB (or 1 GiB run); what came stays, whatever comes after.
+ * *done (may be NULL): how many bytes from gpa on are backed: size after success; else 0, or with
+ * PARTIAL as far as it came.
+ * @return 0, or:
+ *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping; an unknown flag
+ *   ADDRSPACE_ERANGE   outside the space
+ *   ADDRSPACE_ENOENT   part of the range has no region
+ *   ADDRSPACE_ENOTSUP  none of that, but part of it is a trap, which nothing backs
+ *   ADDRSPACE_EBUSY    a job holds part of the range
+ *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT, ADDRSPACE_EFAULT  from allocating: nothing has changed, or with
+ *                      PARTIAL *done tells
+ */
+int addrspace_prefault(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned flags,
+		       uint64_t *done);
 
 /**
  * Puts large leaves where small ones of [gpa, gpa + size) say the same, and gives their tables back:

@@ -17,7 +17,7 @@ static struct page_table_fill fill_range(const struct addrspace_region *region, 
 		.cookie = region->cookie,
 		.permissions = region->permissions,
 		.memory_type = region->memory_type,
-		.largest_leaf = addrspace_backend_largest_leaf(region),
+		.largest_leaf = (uint8_t)addrspace_backend_largest_leaf(region),
 	};
 }
 

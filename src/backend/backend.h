@@ -68,6 +68,12 @@ static inline bool backend_record_faults_page_in(const struct region_record *rec
 								<< REGION_KIND_SHIFT;
 }
 
+/** backend_is_memory() of a record. */
+static inline bool backend_record_is_memory(const struct region_record *record)
+{
+	return (record->pages_and_attributes & REGION_KIND) >> REGION_KIND_SHIFT != ADDRSPACE_TRAP;
+}
+
 /** Of a region whose frames come with faults: the level of the largest leaf that one may bring. */
 static inline unsigned backend_record_largest_run(const struct region_record *record)
 {

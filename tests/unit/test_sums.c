@@ -128,7 +128,7 @@ static void cut_needs_one_table_for_each_slot_that_a_boundary_lies_in(void **sta
 					assert_int_equal(
 						count, count_by_enumeration(offsets[i], gpa_level,
 									    offsets[j], end_level));
-					assert_true(count <= PAGE_TABLE_MAX_CUT);
+					assert_true(count <= 2 * PAGE_TABLE_MAX_LEAF);
 				}
 }
 
