@@ -495,6 +495,18 @@ static void tables_that_a_neighbour_leaves_are_given_back_by_the_last_step(void 
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_TABLE], 0);
 }
 
+/** So many regions that one more and one more again need another node of the set. */
+static void map_many_regions(struct addrspace *as)
+{
+	for (uint64_t cookie = 0; cookie < 123; cookie++) {
+		const struct addrspace_attributes attributes = {.permissions = ADDRSPACE_READ,
+								.cookie = cookie};
+
+		assert_int_equal(addrspace_map_alloc(as, GIB + cookie * PAGE, PAGE, &attributes, 0),
+				 0);
+	}
+}
+
 static void equal_neighbours_that_come_meanwhile_cost_no_memory_later(void **state)
 {
 	struct fixture *fixture = *state;
@@ -502,7 +514,9 @@ static void equal_neighbours_that_come_meanwhile_cost_no_memory_later(void **sta
 	struct addrspace_region region;
 	struct addrspace_job job;
 
+	map_many_regions(as);
 	fixture_populate(fixture, 4 * PAGE, 4 * PAGE);
+	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_REGION_NODE], 1);
 	assert_int_equal(addrspace_unmap_begin(as, &job, 4 * PAGE, 4 * PAGE), 0);
 	fixture_populate(fixture, 0, 4 * PAGE);
 	fixture_populate(fixture, 8 * PAGE, 4 * PAGE);
@@ -770,7 +784,12 @@ static void populated_in_steps_is_as_populated_at_once(void **state)
 		do {
 			uint64_t before = fixture->machine.live[ADDRSPACE_FRAME_GUEST];
 
+			fixture->machine.counters.lock_exclusive = 0;
+			fixture->machine.counters.lock_shared = 0;
 			result = step_unlocked(fixture, &job, budgets[i]);
+			/* No lock until all is there. */
+			assert_int_equal(fixture->machine.counters.lock_exclusive, result == 0);
+			assert_int_equal(fixture->machine.counters.lock_shared, 0);
 			assert_in_range(fixture->machine.live[ADDRSPACE_FRAME_GUEST] - before, 0,
 					budgets[i]);
 			if (result && i > 1) {

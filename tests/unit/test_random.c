@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include <addrspace/access.h>
+#include <addrspace/job.h>
 
 #include "layouts.h"
 
@@ -773,6 +774,46 @@ static void map_linear(void)
 	compare_edges(&span);
 }
 
+/** To the end, in steps of any budget; a populate that fails is given up. */
+static int take_steps(struct addrspace_job *job)
+{
+	struct fake_machine *machine = &player.fixture->machine;
+	int error = 0;
+	int result;
+
+	machine->allow_unlocked = true;
+	do {
+		result = addrspace_job_step(job, 1 + pick(600));
+		if (result < 0) {
+			error = result;
+			result = 1;
+			assert_int_equal(addrspace_job_cancel(job), 0);
+		}
+	} while (result);
+	machine->allow_unlocked = false;
+	return error;
+}
+
+typedef int (*job_begin)(struct addrspace *as, struct addrspace_job *job, uint64_t gpa,
+			 uint64_t size);
+
+static int change_in_steps(job_begin begin, uint64_t gpa, uint64_t end)
+{
+	struct addrspace_job job;
+	int error = begin(&player.fixture->as, &job, gpa, end - gpa);
+
+	return error ? error : take_steps(&job);
+}
+
+static int populate_in_steps(uint64_t gpa, uint64_t size,
+			     const struct addrspace_attributes *attributes)
+{
+	struct addrspace_job job;
+	int error = addrspace_populate_begin(&player.fixture->as, &job, gpa, size, attributes);
+
+	return error ? error : take_steps(&job);
+}
+
 static void map_alloc(void)
 {
 	struct addrspace_attributes attributes = pick_attributes();
@@ -780,8 +821,13 @@ static void map_alloc(void)
 	bool populate = flags & ADDRSPACE_MAP_POPULATE;
 	struct span span = pick_span(populate ? POPULATE_MOST : 512 * 512);
 	uint64_t before = begin_call(span_gpa(&span), span_gpa(&span) + span_size(&span));
-	int error = addrspace_map_alloc(&player.fixture->as, span_gpa(&span), span_size(&span),
-					&attributes, flags);
+	int error;
+
+	if (flags == ADDRSPACE_MAP_POPULATE && one_in(2))
+		error = populate_in_steps(span_gpa(&span), span_size(&span), &attributes);
+	else
+		error = addrspace_map_alloc(&player.fixture->as, span_gpa(&span), span_size(&span),
+					    &attributes, flags);
 
 	assert_int_equal(error, expected_of_map(&span, flags, end_call(before)));
 	if (!error)
@@ -828,7 +874,8 @@ static void unmap(void)
 
 	pick_range(&span, &gpa, &end);
 	before = begin_call(gpa, end);
-	error = addrspace_unmap(&player.fixture->as, gpa, end - gpa);
+	error = one_in(2) ? addrspace_unmap(&player.fixture->as, gpa, end - gpa)
+			  : change_in_steps(addrspace_unmap_begin, gpa, end);
 	assert_int_equal(error, end_call(before) ? ADDRSPACE_ENOMEM : 0);
 	if (!error)
 		for_pages(gpa, end, forget_page, &nothing);
@@ -1022,7 +1069,8 @@ static void discard(void)
 	pick_discard(&span, &gpa, &end);
 	expected = expected_of_discard(gpa, end);
 	before = begin_call(gpa, end);
-	error = addrspace_discard(&player.fixture->as, gpa, end - gpa);
+	error = one_in(2) ? addrspace_discard(&player.fixture->as, gpa, end - gpa)
+			  : change_in_steps(addrspace_discard_begin, gpa, end);
 	failed = end_call(before);
 	assert_int_equal(error, failed && !expected ? ADDRSPACE_ENOMEM : expected);
 	if (!error)

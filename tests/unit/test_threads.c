@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include <addrspace/access.h>
+#include <addrspace/job.h>
 #include <addrspace/rwlock.h>
 #include <addrspace/shootdown.h>
 
@@ -615,6 +616,29 @@ static void map_linear(struct vm *vm)
 	     "map linear");
 }
 
+static void take_steps(struct addrspace_job *job)
+{
+	int result;
+
+	while ((result = addrspace_job_step(job, 1 + draw(8))) == 1)
+		sched_yield();
+	must(!result, "step: %d", result);
+}
+
+/** The range goes and comes again, in steps; or is given up on the way. */
+static void change_in_steps(struct vm *vm, uint64_t gpa, uint64_t size)
+{
+	struct addrspace_job job;
+	bool give_up = !draw(3);
+
+	must(!addrspace_unmap_begin(&vm->as, &job, gpa, size), "unmap_begin");
+	take_steps(&job);
+	must(!addrspace_populate_begin(&vm->as, &job, gpa, size, &fixture_rw), "populate_begin");
+	if (give_up && addrspace_job_step(&job, 1 + draw(4)) == 1)
+		must(!addrspace_job_cancel(&job), "cancel");
+	take_steps(&job);
+}
+
 /** One change of the lazy region, or of the large leaf. What was not mapped there may be refused. */
 static void change(struct vm *vm)
 {
@@ -623,7 +647,7 @@ static void change(struct vm *vm)
 	uint64_t size = (1 + draw(LAZY_PAGES - first)) * PAGE;
 	uint64_t hole = LINEAR_GPA + draw(LINEAR_SIZE / PAGE) * PAGE;
 
-	switch (draw(8)) {
+	switch (draw(10)) {
 	case 0:
 		must(!addrspace_unmap(&vm->as, gpa, size), "unmap");
 		break;
@@ -644,6 +668,10 @@ static void change(struct vm *vm)
 		break;
 	case 6:
 		move_page(vm, gpa);
+		break;
+	case 7:
+	case 8:
+		change_in_steps(vm, gpa, size);
 		break;
 	default:
 		map_linear(vm);
