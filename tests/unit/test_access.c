@@ -1216,6 +1216,223 @@ static void segments_that_were_written_are_prepared_at_the_end(void **state)
 	assert_int_equal(counters->prepare_frame, 0);
 }
 
+/* ---- at random, against a flat model ---- */
+
+#define ROUNDS 250u
+#define MOST   (200 * KIB)
+
+/** What is in the guest's memory, and which lazy pages are there. */
+static struct {
+	uint8_t lent[LENT_SIZE];
+	uint8_t lazy[LINEAR - LAZY];
+	uint8_t guard[REGISTERS - GUARD];
+	uint8_t registers[REGISTERS_SIZE];
+	bool lazy_there[(LINEAR - LAZY) / PAGE];
+	bool guard_there[(REGISTERS - GUARD) / PAGE];
+	uint64_t random;
+} model;
+
+static uint64_t draw(uint64_t below)
+{
+	model.random ^= model.random << 13;
+	model.random ^= model.random >> 7;
+	model.random ^= model.random << 17;
+	return model.random % below;
+}
+
+/** A lazy byte: it comes in if the access wants that. */
+static uint8_t *model_lazy(uint8_t *bytes, bool *there, uint64_t offset, unsigned flags, int *error)
+{
+	if (!there[offset / PAGE] && !(flags & FAULT_IN)) {
+		*error = ADDRSPACE_ENOENT;
+		return NULL;
+	}
+	there[offset / PAGE] = true;
+	return bytes + offset;
+}
+
+/** The byte at gpa, or NULL and why it must not be accessed. */
+static uint8_t *model_byte(uint64_t gpa, unsigned access, unsigned flags, int *error)
+{
+	unsigned permissions = gpa >= GUARD && gpa < REGISTERS ? 0
+			       : gpa >= ROM && gpa < GUARD     ? ADDRSPACE_READ
+							       : RW;
+
+	*error = ADDRSPACE_ENOENT;
+	if (gpa < LAZY || gpa >= GUEST_END)
+		return NULL;
+	*error = ADDRSPACE_EACCES;
+	if (access & ~permissions && !(flags & OVERRIDE))
+		return NULL;
+	if (gpa < LINEAR)
+		return model_lazy(model.lazy, model.lazy_there, gpa - LAZY, flags, error);
+	if (gpa < ROM)
+		return model.lent + (gpa - LINEAR);
+	if (gpa < GUARD)
+		return model.lent + (gpa - ROM);
+	if (gpa < REGISTERS)
+		return model_lazy(model.guard, model.guard_there, gpa - GUARD, flags, error);
+	*error = ADDRSPACE_ENOTSUP;
+	return flags & DEVICE ? model.registers + (gpa - REGISTERS) : NULL;
+}
+
+static uint64_t draw_gpa(void)
+{
+	static const uint64_t edges[] = {LAZY,     LAZY + 64 * PAGE,     LINEAR, LINEAR + 2 * MIB,
+					 ROM,      ROM + 2 * MIB - MOST, GUARD,  REGISTERS,
+					 GUEST_END};
+
+	return edges[draw(sizeof(edges) / sizeof(edges[0]))] - 3 * PAGE + draw(6 * PAGE);
+}
+
+static size_t draw_size(void)
+{
+	const uint64_t most[] = {9, 100, PAGE + 1, 3 * PAGE, MOST};
+
+	return (size_t)draw(most[draw(5)]) + 1;
+}
+
+static uint8_t bytes[MOST];
+
+/** A read, write or fill. */
+static void play_bytes(struct addrspace *as, unsigned which)
+{
+	static uint8_t expected[MOST];
+	uint64_t gpa = draw_gpa();
+	size_t size = draw_size(), n = 0, done;
+	unsigned flags = (unsigned)draw(8);
+	uint8_t *byte;
+	int error = 0, result;
+
+	pattern(bytes, size, (unsigned)draw(256));
+	if (which == 2)
+		memset(bytes, 0x3c, size);
+	memcpy(expected, bytes, size);
+	for (; n < size; n++) {
+		byte = model_byte(gpa + n, which ? ADDRSPACE_WRITE : ADDRSPACE_READ, flags, &error);
+		if (!byte)
+			break;
+		if (which)
+			*byte = bytes[n];
+		else
+			expected[n] = *byte;
+	}
+	if (which == 0)
+		result = addrspace_read(as, gpa, bytes, size, flags, &done);
+	else if (which == 1)
+		result = addrspace_write(as, gpa, bytes, size, flags, &done);
+	else
+		result = addrspace_fill(as, gpa, 0x3c, size, flags, &done);
+	assert_int_equal(done, n);
+	assert_int_equal(result, n < size ? error : 0);
+	assert_memory_equal(bytes, expected, size);
+}
+
+static uint64_t region_of(uint64_t gpa)
+{
+	return gpa < LINEAR ? LAZY : gpa < ROM ? LINEAR : gpa < GUARD ? ROM : GUARD;
+}
+
+/** Lent memory by two addresses, in a range over more than one region: some order is as good as
+ * another. */
+static bool any_order(uint64_t to, uint64_t from, size_t size)
+{
+	return (region_of(to) != region_of(to + size) ||
+		region_of(from) != region_of(from + size)) &&
+	       to + size > LINEAR && to < GUARD && from + size > LINEAR && from < GUARD;
+}
+
+static void play_copy(struct addrspace *as)
+{
+	uint64_t from = draw_gpa();
+	uint64_t to = draw(3) ? draw_gpa() : from - MOST / 2 + draw(MOST);
+	size_t size = draw_size(), n = 0, done;
+	unsigned flags = (unsigned)draw(8);
+	int error = 0;
+
+	if (any_order(to, from, size))
+		return;
+	for (; n < size; n++) {
+		const uint8_t *byte = model_byte(from + n, ADDRSPACE_READ, flags, &error);
+
+		if (!byte || !model_byte(to + n, ADDRSPACE_WRITE, flags, &error))
+			break;
+		bytes[n] = *byte;
+	}
+	for (size_t i = 0; i < n; i++)
+		*model_byte(to + i, ADDRSPACE_WRITE, flags, &(int){0}) = bytes[i];
+	assert_int_equal(addrspace_copy(as, to, from, size, flags, &done), n < size ? error : 0);
+	assert_int_equal(done, n);
+}
+
+static void play_segments(struct addrspace *as)
+{
+	uint64_t gpa = draw_gpa();
+	size_t size = draw_size(), n = 0;
+	unsigned flags = (unsigned)draw(8), access = 1 + (unsigned)draw(3);
+	struct addrspace_segments segments;
+	struct addrspace_segment segment;
+	int error = 0, result;
+
+	assert_int_equal(addrspace_segments_begin(&segments, as, gpa, size, access, flags), 0);
+	while ((result = addrspace_segments_next(&segments, &segment)) == 1) {
+		assert_int_equal(segment.gpa, gpa + n);
+		assert_in_range(segment.size, 1, size - n);
+		for (size_t i = 0; i < segment.size; i++, n++) {
+			uint8_t *byte = model_byte(gpa + n, access, flags, &error);
+
+			assert_non_null(byte);
+			assert_int_equal(*byte, ((uint8_t *)segment.host)[i]);
+			if (access & ADDRSPACE_WRITE)
+				*byte = ((uint8_t *)segment.host)[i] ^= 0x55;
+		}
+	}
+	if (n < size)
+		assert_null(model_byte(gpa + n, access, flags, &error));
+	assert_int_equal(result, n < size ? error : 0);
+	addrspace_segments_end(&segments);
+}
+
+/** All of the guest's memory, and which pages are there. */
+static void compare_with_model(struct fixture *fixture)
+{
+	struct addrspace *as = &fixture->as;
+	uint64_t there = 0;
+
+	for (uint64_t gpa = LAZY; gpa < GUEST_END; gpa += PAGE) {
+		int error;
+		const uint8_t *byte = model_byte(gpa, RW, OVERRIDE | DEVICE, &error);
+		int result = addrspace_read(as, gpa, bytes, PAGE, OVERRIDE | DEVICE, NULL);
+
+		assert_int_equal(result, byte ? 0 : error);
+		if (byte)
+			assert_memory_equal(bytes, byte, PAGE);
+		there += byte && (gpa < LINEAR || (gpa >= GUARD && gpa < REGISTERS));
+	}
+	assert_int_equal(guest_frames(fixture), there);
+}
+
+static void random_accesses_match_a_flat_model(void **state)
+{
+	struct fixture *fixture = *state;
+	struct addrspace *as = &fixture->as;
+
+	memset(&model, 0, sizeof(model));
+	model.random = 88172645463325252u;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		unsigned which = (unsigned)draw(5);
+
+		if (which == 3)
+			play_copy(as);
+		else if (which == 4)
+			play_segments(as);
+		else
+			play_bytes(as, which);
+		fake_machine_assert_unlocked(&fixture->machine);
+	}
+	compare_with_model(fixture);
+}
+
 #define TEST(test)      cmocka_unit_test_setup_teardown(test, access_setup, fixture_teardown)
 #define SCATTERED(test) cmocka_unit_test_setup_teardown(test, scattered_setup, fixture_teardown)
 
@@ -1261,6 +1478,8 @@ int main(void)
 		TEST(segments_end_at_the_byte_that_may_not_be_accessed),
 		TEST(segments_that_do_not_begin_need_no_end),
 		TEST(segments_that_were_written_are_prepared_at_the_end),
+		TEST(random_accesses_match_a_flat_model),
+		SCATTERED(random_accesses_match_a_flat_model),
 	};
 
 	return run_over_layouts("access", tests, sizeof(tests) / sizeof(tests[0]));
