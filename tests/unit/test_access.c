@@ -484,6 +484,24 @@ static void device_is_accessed_only_on_request(void **state)
 			 ADDRSPACE_ENOTSUP);
 }
 
+static void device_right_behind_memory_is_not_accessed(void **state)
+{
+	static uint8_t bytes[4 * PAGE];
+	struct fixture *fixture = *state;
+	struct addrspace *as = &fixture->as;
+	uint64_t device = LINEAR + 2 * MIB - 2 * PAGE;
+	size_t done;
+
+	/* Its leaves go on where those of the memory end. */
+	assert_int_equal(addrspace_map_linear(as, device, PAGE, lent.hpa + (device - LINEAR),
+					      &registers, ADDRSPACE_MAP_REPLACE),
+			 0);
+	assert_int_equal(addrspace_read(as, device - PAGE, bytes, sizeof(bytes), 0, &done),
+			 ADDRSPACE_ENOTSUP);
+	assert_int_equal(done, PAGE);
+	assert_int_equal(addrspace_read(as, device - PAGE, bytes, sizeof(bytes), DEVICE, &done), 0);
+}
+
 static void trap_region_has_nothing_to_access(void **state)
 {
 	struct fixture *fixture = *state;
@@ -798,6 +816,25 @@ static void what_was_known_of_a_region_is_forgotten_with_the_lock(void **state)
 	before_lock(fixture, 2, grow_region);
 	assert_int_equal(addrspace_write(as, ROM - 64 * KIB, bytes, sizeof(bytes), 0, &done), 0);
 	assert_int_equal(done, sizeof(bytes));
+}
+
+static void put_a_device_there(struct fixture *fixture)
+{
+	assert_int_equal(addrspace_map_linear(&fixture->as, ROM + CHUNK, CHUNK, lent.registers_hpa,
+					      &registers, ADDRSPACE_MAP_REPLACE),
+			 0);
+}
+
+static void device_that_comes_meanwhile_is_not_written(void **state)
+{
+	static uint8_t bytes[256 * KIB];
+	struct fixture *fixture = *state;
+	size_t done;
+
+	before_lock(fixture, 2, put_a_device_there);
+	assert_int_equal(addrspace_write(&fixture->as, ROM, bytes, sizeof(bytes), OVERRIDE, &done),
+			 ADDRSPACE_ENOTSUP);
+	assert_int_equal(done, CHUNK);
 }
 
 static void make_read_only(struct fixture *fixture)
@@ -1452,6 +1489,7 @@ int main(void)
 		TEST(override_loads_firmware_into_what_the_guest_cannot_write),
 		TEST(override_reaches_large_leaves_without_permissions),
 		TEST(device_is_accessed_only_on_request),
+		TEST(device_right_behind_memory_is_not_accessed),
 		TEST(trap_region_has_nothing_to_access),
 		TEST(prepare_hands_over_the_pages_that_were_written),
 		TEST(writes_are_logged_where_hardware_logs_and_reads_are_not),
@@ -1462,6 +1500,7 @@ int main(void)
 		TEST(page_brought_in_is_synced_for_walkers_that_do_not_snoop),
 		TEST(lock_is_dropped_every_64_kib_and_a_writer_gets_its_turn),
 		TEST(what_was_known_of_a_region_is_forgotten_with_the_lock),
+		TEST(device_that_comes_meanwhile_is_not_written),
 		TEST(long_copy_meets_what_the_layout_is_by_then),
 		TEST(overlapping_copies_move),
 		TEST(copies_between_two_addresses_of_one_memory_move),
