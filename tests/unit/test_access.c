@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <addrspace/access.h>
+#include <addrspace/job.h>
 
 #include "layouts.h"
 
@@ -515,6 +516,29 @@ static void trap_region_has_nothing_to_access(void **state)
 	assert_int_equal(addrspace_fill(as, ROM - 5, 1, 10, flags, &done), ADDRSPACE_ENOTSUP);
 	assert_int_equal(done, 5);
 	assert_int_equal(addrspace_load(as, ROM, 8, &value, flags), ADDRSPACE_ENOTSUP);
+	assert_int_equal(guest_frames(fixture), 0);
+}
+
+static void range_of_a_job_has_nothing_to_access(void **state)
+{
+	static uint8_t bytes[8];
+	struct fixture *fixture = *state;
+	struct addrspace *as = &fixture->as;
+	struct addrspace_job job;
+	int result;
+
+	assert_int_equal(
+		addrspace_fill(as, GUARD - 8 * PAGE, 1, 12 * PAGE, FAULT_IN | OVERRIDE, NULL), 0);
+	assert_int_equal(addrspace_fill(as, LAZY, 1, 4 * PAGE, FAULT_IN, NULL), 0);
+	assert_int_equal(addrspace_unmap_begin(as, &job, LAZY, REGISTERS - LAZY), 0);
+	for (uint64_t gpa = LAZY; gpa < REGISTERS; gpa += PAGE)
+		assert_int_equal(
+			addrspace_write(as, gpa, bytes, sizeof(bytes), FAULT_IN | OVERRIDE, NULL),
+			ADDRSPACE_ENOENT);
+	do
+		result = addrspace_job_step(&job, 16);
+	while (result == 1);
+	assert_int_equal(result, 0);
 	assert_int_equal(guest_frames(fixture), 0);
 }
 
@@ -1490,6 +1514,7 @@ int main(void)
 		TEST(override_reaches_large_leaves_without_permissions),
 		TEST(device_is_accessed_only_on_request),
 		TEST(device_right_behind_memory_is_not_accessed),
+		TEST(range_of_a_job_has_nothing_to_access),
 		TEST(trap_region_has_nothing_to_access),
 		TEST(prepare_hands_over_the_pages_that_were_written),
 		TEST(writes_are_logged_where_hardware_logs_and_reads_are_not),
