@@ -370,6 +370,29 @@ static void access_ends_exactly_where_it_may_not_go_on(void **state)
 	}
 }
 
+static void run_of_pages_ends_with_its_table(void **state)
+{
+	struct fixture *fixture = *state;
+	struct addrspace *as = &fixture->as;
+	struct addrspace_segments segments;
+	struct addrspace_segment segment;
+	uint64_t border = 8 * MIB;
+
+	/* Behind the first table lies the second, whose entries go on as the first one's end. */
+	assert_int_equal(addrspace_map_linear(as, border - 8 * PAGE, 8 * PAGE, lent.hpa + PAGE,
+					      &fixture_rw, 0),
+			 0);
+	assert_int_equal(addrspace_map_linear(as, border + 2 * MIB, 8 * PAGE, lent.hpa + 9 * PAGE,
+					      &fixture_rw, 0),
+			 0);
+	assert_int_equal(
+		addrspace_segments_begin(&segments, as, border - 8 * PAGE, 16 * PAGE, RW, 0), 0);
+	assert_int_equal(addrspace_segments_next(&segments, &segment), 1);
+	assert_int_equal(segment.size, 8 * PAGE);
+	assert_int_equal(addrspace_segments_next(&segments, &segment), ADDRSPACE_ENOENT);
+	addrspace_segments_end(&segments);
+}
+
 static void write_that_is_refused_leaves_memory_as_it_was(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1508,6 +1531,7 @@ int main(void)
 		TEST(empty_range_does_nothing_wherever_it_points),
 		TEST(malformed_call_is_refused),
 		TEST(access_ends_exactly_where_it_may_not_go_on),
+		TEST(run_of_pages_ends_with_its_table),
 		TEST(write_that_is_refused_leaves_memory_as_it_was),
 		TEST(needs_only_the_permission_that_it_uses),
 		TEST(override_loads_firmware_into_what_the_guest_cannot_write),
