@@ -262,12 +262,14 @@ static RARELY int install_run(struct addrspace *as, const struct region_record *
 	return install_leaf(as, record, level, gpa, entry);
 }
 
-/** True if the slot at level that begins at start is empty and lies in the region. */
+/** True if the slot at level that begins at start is empty and lies in the region, and no job holds part of
+ * it: a region that is being discarded reaches over what its job holds. */
 static bool install_fits(const struct addrspace *as, const struct page_table_position *position,
 			 const struct region_record *record, unsigned level, uint64_t start)
 {
 	return level <= position->level && as->leaf_levels >> level & 1 && start >= record->start &&
-	       level_size(level) <= region_record_size(record) - (start - record->start);
+	       level_size(level) <= region_record_size(record) - (start - record->start) &&
+	       !held(as, start, start + level_size(level));
 }
 
 /** Pages for what is empty of [gpa, end), which lies in one table, as far as memory goes; nothing if there is
@@ -311,6 +313,8 @@ static RARELY int install_around(struct addrspace *as, const struct region_recor
 	uint64_t start = gpa & ~(block - 1);
 	uint64_t end = start + block;
 
+	if (held(as, start, end))
+		return ADDRSPACE_FAULT_RESOLVED;
 	if (start < record->start)
 		start = record->start;
 	install_pages(as, record, start, end < region_end ? end : region_end, NULL);

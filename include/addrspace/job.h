@@ -102,7 +102,8 @@ int addrspace_destroy_begin(struct addrspace *as, struct addrspace_job *job);
  * lock.
  *
  * Charges all frames of the range, and allocates a second root (kind ROOT) to fill them into; guests see
- * nothing of it. The region comes with the last step.
+ * nothing of it. The region comes with the last step. With a largest_leaf a run of frames counts as the one
+ * entry that it fills, however long it takes to zero.
  * @return 0, or with nothing changed and the job not begun, any error of addrspace_map_alloc(), and:
  *   ADDRSPACE_EINVAL  job is NULL
  */

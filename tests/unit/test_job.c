@@ -531,6 +531,43 @@ static void equal_neighbours_that_come_meanwhile_cost_no_memory_later(void **sta
 	assert_int_equal(region.size, 4 * PAGE);
 }
 
+static void faults_that_bring_more_than_a_page_leave_what_a_job_holds(void **state)
+{
+	const struct addrspace_attributes large = {.permissions = RW,
+						   .largest_leaf = ADDRSPACE_LEAF_2M};
+	const struct addrspace_attributes around = {.permissions = RW, .fault_around = 16};
+	const struct addrspace_attributes *const attributes[] = {&large, &around};
+	const struct range range = {4 * MIB + 8 * PAGE, 100 * PAGE};
+	struct fixture *fixture = *state;
+	struct addrspace *as = &fixture->as;
+
+	for (unsigned i = 0; i < COUNT(attributes); i++) {
+		uint64_t beside[] = {range.gpa - PAGE, range.gpa + range.size};
+		unsigned steps = 0;
+		struct addrspace_job job;
+
+		assert_int_equal(addrspace_map_alloc(as, 0, GIB, attributes[i], 0), 0);
+		for (uint64_t gpa = range.gpa; gpa < range.gpa + range.size; gpa += 16 * PAGE)
+			assert_int_equal(fixture_guest(fixture, 0, gpa, ADDRSPACE_WRITE), 0);
+		assert_int_equal(addrspace_discard(as, 4 * MIB, 8 * PAGE), 0);
+		/* All else of its 2 MiB is empty. */
+		assert_int_equal(addrspace_discard(as, beside[1], 6 * MIB - beside[1]), 0);
+		assert_int_equal(addrspace_discard_begin(as, &job, range.gpa, range.size), 0);
+		fake_machine_hold(&fixture->machine, range.gpa, range.size);
+		do {
+			if (steps < 2)
+				assert_int_equal(
+					fixture_guest(fixture, 1, beside[steps], ADDRSPACE_WRITE),
+					0);
+			check_held(fixture, &range);
+			check_between(fixture);
+			steps++;
+		} while (addrspace_job_step(&job, 9) == 1);
+		fake_machine_let_go(&fixture->machine, range.gpa);
+		addrspace_clear(as);
+	}
+}
+
 static void jobs_of_one_table_run_at_once_and_end_in_any_order(void **state)
 {
 	struct fixture *fixture = *state;
@@ -960,6 +997,7 @@ int main(void)
 		LINEAR_TEST(all_beside_a_job_goes_on_between_its_steps),
 		LINEAR_TEST(tables_that_a_neighbour_leaves_are_given_back_by_the_last_step),
 		LINEAR_TEST(equal_neighbours_that_come_meanwhile_cost_no_memory_later),
+		LINEAR_TEST(faults_that_bring_more_than_a_page_leave_what_a_job_holds),
 		LINEAR_TEST(jobs_of_one_table_run_at_once_and_end_in_any_order),
 		LINEAR_TEST(gap_is_found_behind_what_jobs_hold),
 		LINEAR_TEST(steps_visit_no_more_than_their_budget),
