@@ -28,6 +28,18 @@ void vm_memory_swap_out(struct vm_memory *memory, uint64_t gpa, uint64_t hpa)
 	spin_unlock(&swap_lock);
 }
 
+/** A page of it is swapped out. */
+static bool is_swapped(struct vm_memory *memory, uint64_t gpa, uint64_t size)
+{
+	bool found = false;
+
+	spin_lock(&swap_lock);
+	for (unsigned i = 0; i < SWAP_SLOTS; i++)
+		found |= memory->swapped[i].used && memory->swapped[i].gpa - gpa < size;
+	spin_unlock(&swap_lock);
+	return found;
+}
+
 static bool swap_in(struct vm_memory *memory, uint64_t gpa, uint64_t hpa)
 {
 	unsigned i = 0;
@@ -48,6 +60,12 @@ static bool is_kept(struct vm_memory *memory, const struct addrspace_frame_reque
 	return request->kind == ADDRSPACE_FRAME_GUEST && memory->keep_freed;
 }
 
+static bool refuse_run(struct vm_memory *memory)
+{
+	__atomic_fetch_add(&memory->refused_runs, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
 static bool allocate(void *ctx, const struct addrspace_frame_request *request,
 		     struct addrspace_frame *frame)
 {
@@ -56,9 +74,14 @@ static bool allocate(void *ctx, const struct addrspace_frame_request *request,
 
 	if (guest && memory->no_guest_frames)
 		return false;
+	/* Of what is swapped, pages come one by one. */
+	if (guest && request->order > 0 &&
+	    (memory->no_runs ||
+	     is_swapped(memory, request->gpa, ADDRSPACE_PAGE_SIZE << request->order)))
+		return refuse_run(memory);
 	if (!frame_pool_take(request, &frame->hpa))
-		return false;
-	if (guest && swap_in(memory, request->gpa, frame->hpa))
+		return guest && request->order > 0 ? refuse_run(memory) : false;
+	if (guest && request->order == 0 && swap_in(memory, request->gpa, frame->hpa))
 		frame->contents = ADDRSPACE_FRAME_VALID;
 	else if (guest && memory->sabotage.not_zeroed)
 		frame->contents = ADDRSPACE_FRAME_ZEROED;

@@ -28,6 +28,8 @@ struct vm_memory {
 	uint64_t invalidations;             /* of all CPUs; those of a fault are not counted */
 	struct addrspace_invalidation last; /* of all CPUs */
 	bool no_guest_frames;               /* allocate refuses guest data */
+	bool no_runs;                       /* ... of more than a page */
+	uint64_t refused_runs;              /* for that, or because there was none */
 	bool keep_freed;                    /* guest frames that are freed are swapped out */
 	struct vm_sabotage sabotage;
 	int lock; /* -1 exclusive, else the number of readers */

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "dirty.h"
 #include "faults.h"
+#include "large.h"
 #include "machine.h"
 #include "matrix.h"
 #include "negative.h"
@@ -21,7 +22,7 @@ struct theme {
 static const struct theme single_themes[] = {
 	{"matrix", matrix_run}, {"kinds", kinds_run},     {"faults", faults_run},
 	{"walks", walks_run},   {"changes", changes_run}, {"ranges", ranges_run},
-	{"traps", traps_run},   {"dirty", dirty_run},
+	{"large", large_run},   {"traps", traps_run},     {"dirty", dirty_run},
 };
 
 static const struct theme double_themes[] = {
