@@ -6,7 +6,8 @@
 #include "print.h"
 #include "spin.h"
 
-#define POISON 0xdb
+#define POISON     0xdb
+#define RUN_FRAMES UINT64_C(512)
 
 struct frame_owner {
 	uint64_t gpa;
@@ -63,6 +64,14 @@ static void check_poison(uint64_t frame)
 		     frame_hpa(frame), *word, (uintptr_t)word % ADDRSPACE_PAGE_SIZE);
 }
 
+/** Frames that somebody else has. */
+static void make_holes(void)
+{
+	for (uint64_t run = 1; area.holes && run < area_frames / RUN_FRAMES; run++)
+		if (run % area.holes)
+			owners[run * RUN_FRAMES + run % RUN_FRAMES].taken = true;
+}
+
 void frame_pool_init_in(const struct frame_area *where)
 {
 	uint64_t size;
@@ -76,6 +85,7 @@ void frame_pool_init_in(const struct frame_area *where)
 	lowest_free = (size + ADDRSPACE_PAGE_SIZE - 1) / ADDRSPACE_PAGE_SIZE;
 	for (uint64_t i = 0; i < lowest_free; i++)
 		owners[i].taken = true;
+	make_holes();
 	random_state = 1;
 }
 

@@ -17,6 +17,8 @@ struct frame_counts {
 struct frame_area {
 	uint64_t hpa;
 	uint64_t size;
+	unsigned
+		holes; /* of so many runs of 2 MiB all but one have a frame that is not to be had; 0: none */
 	bool scattered; /* hands frames out in a random order instead of the lowest first */
 };
 

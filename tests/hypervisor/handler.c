@@ -81,6 +81,8 @@ static bool allocate(void *ctx, const struct addrspace_frame_request *request,
 		return refuse_run(memory);
 	if (!frame_pool_take(request, &frame->hpa))
 		return guest && request->order > 0 ? refuse_run(memory) : false;
+	if (guest && request->order > 0)
+		__atomic_fetch_add(&memory->runs, 1, __ATOMIC_RELAXED);
 	if (guest && request->order == 0 && swap_in(memory, request->gpa, frame->hpa))
 		frame->contents = ADDRSPACE_FRAME_VALID;
 	else if (guest && memory->sabotage.not_zeroed)

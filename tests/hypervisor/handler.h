@@ -30,6 +30,7 @@ struct vm_memory {
 	bool no_guest_frames;               /* allocate refuses guest data */
 	bool no_runs;                       /* ... of more than a page */
 	uint64_t refused_runs;              /* for that, or because there was none */
+	uint64_t runs;                      /* of more than a page of guest data, ever */
 	bool keep_freed;                    /* guest frames that are freed are swapped out */
 	struct vm_sabotage sabotage;
 	int lock; /* -1 exclusive, else the number of readers */

@@ -12,6 +12,13 @@
 #include "spin.h"
 #include "swap.h"
 
+/* What machine_mode() says; smaller numbers are mistakes (swap.h). */
+enum linux_mode {
+	LINUX_BY_PAGES,
+	LINUX_BY_RUNS = 16,             /* lazy memory up to 2 MiB at once */
+	LINUX_BY_RUNS_IN_DISORDER = 17, /* the same where runs are few: the pool is full of holes */
+};
+
 /* After an exit that is no fault, and so comes rarely. */
 #define OPERATIONS_AT_REST 2
 /* At most one in so many parts of a CPU's time is spent on the guest's memory. */
@@ -205,6 +212,10 @@ static _Noreturn void power_off(unsigned this_cpu)
 	counts_print(&sum, memory.invalidations);
 	print_statistics(&statistics);
 	counts_require_all(&sum);
+	print("first      %lu faults for memory that was not there yet; %lu runs came, %lu were "
+	      "refused\n",
+	      sum.outcomes[ADDRSPACE_FAULT_RESOLVED] - sum.refills, memory.runs,
+	      memory.refused_runs);
 	addrspace_destroy(&space);
 	left = frame_pool_counts().total;
 	if (left)
@@ -268,11 +279,17 @@ static _Noreturn void run_cpu(void)
 
 static void create_space(void)
 {
+	const uint32_t mode = machine_mode();
 	const struct frame_area pool = {
-		.hpa = MACHINE_BLOCK_HPA, .size = MACHINE_BLOCK_SIZE / 2, .scattered = true};
+		.hpa = MACHINE_BLOCK_HPA,
+		.size = MACHINE_BLOCK_SIZE / 2,
+		.holes = mode == LINUX_BY_RUNS_IN_DISORDER ? 8 : 0,
+		.scattered = mode != LINUX_BY_RUNS,
+	};
 	struct addrspace_config config = {
 		.handler = swap_create(MACHINE_BLOCK_HPA + MACHINE_BLOCK_SIZE / 2,
-				       MACHINE_BLOCK_SIZE / 2, machine_mode()),
+				       MACHINE_BLOCK_SIZE / 2,
+				       mode < LINUX_BY_RUNS ? mode : SWAP_NO_MISTAKE),
 		.handler_ctx = &memory,
 	};
 
@@ -283,7 +300,7 @@ static void create_space(void)
 	memory.as = &space;
 	machine_describe_root(&space);
 	linux_machine_map_devices(&space);
-	ram_create(&space);
+	ram_create(&space, mode >= LINUX_BY_RUNS ? ADDRSPACE_LEAF_2M : ADDRSPACE_LEAF_4K);
 }
 
 _Noreturn void program_run(void)

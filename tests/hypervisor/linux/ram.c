@@ -33,20 +33,18 @@ int ram_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned f
 				    &ram_attributes, flags);
 }
 
-static void map_parts(struct addrspace *as)
+static void map_parts(struct addrspace *as, const struct addrspace_attributes *lazy)
 {
 	uint64_t behind = RAM_POPULATED_GPA + RAM_PART_SIZE;
 
 	_Static_assert(RAM_PART_SIZE <= MACHINE_POOL_SIZE, "it is lent to the guest");
-	require(addrspace_map_alloc(as, LINUX_RAM_GPA, RAM_LINEAR_GPA - LINUX_RAM_GPA,
-				    &ram_attributes, 0));
+	require(addrspace_map_alloc(as, LINUX_RAM_GPA, RAM_LINEAR_GPA - LINUX_RAM_GPA, lazy, 0));
 	memset((void *)(uintptr_t)MACHINE_POOL_HPA, 0, RAM_PART_SIZE);
 	machine_prepare_frame(MACHINE_POOL_HPA, RAM_PART_SIZE);
 	require(ram_map_linear(as, RAM_LINEAR_GPA, RAM_PART_SIZE, 0));
-	require(addrspace_map_alloc(as, RAM_POPULATED_GPA, RAM_PART_SIZE, &ram_attributes,
+	require(addrspace_map_alloc(as, RAM_POPULATED_GPA, RAM_PART_SIZE, lazy,
 				    ADDRSPACE_MAP_POPULATE));
-	require(addrspace_map_alloc(as, behind, LINUX_RAM_GPA + LINUX_RAM_SIZE - behind,
-				    &ram_attributes, 0));
+	require(addrspace_map_alloc(as, behind, LINUX_RAM_GPA + LINUX_RAM_SIZE - behind, lazy, 0));
 }
 
 static bool is_zero(const uint8_t *bytes, uint64_t size)
@@ -66,7 +64,7 @@ static void copy_page(struct addrspace *as, uint64_t gpa, const uint8_t *from, u
 	if (is_zero(from, size))
 		return;
 	outcome = addrspace_handle_fault(as, gpa, ADDRSPACE_WRITE, NULL);
-	if (outcome != ADDRSPACE_FAULT_RESOLVED)
+	if (outcome != ADDRSPACE_FAULT_RESOLVED && outcome != ADDRSPACE_FAULT_ALREADY_RESOLVED)
 		fail("the hypervisor's own fault at 0x%lx: %s", gpa, addrspace_fault_name(outcome));
 	require(addrspace_walk(as, gpa, &translation));
 	if (translation.hpa == gpa)
@@ -102,12 +100,15 @@ static uint64_t kernel_memory(void)
 	return size;
 }
 
-void ram_create(struct addrspace *as)
+void ram_create(struct addrspace *as, enum addrspace_leaf largest)
 {
+	struct addrspace_attributes lazy = ram_attributes;
+
+	lazy.largest_leaf = largest;
 	if (LINUX_KERNEL_GPA + kernel_memory() > LINUX_DTB_GPA)
 		fail("the kernel needs %lu KiB and runs into its devicetree",
 		     kernel_memory() / 1024);
-	map_parts(as);
+	map_parts(as, &lazy);
 	load(as, "kernel", LINUX_KERNEL_GPA, kernel_memory(), linux_kernel, linux_kernel_end);
 	load(as, "devicetree", LINUX_DTB_GPA, LINUX_INITRD_GPA - LINUX_DTB_GPA, linux_devicetree,
 	     linux_devicetree_end);

@@ -19,8 +19,8 @@
 #define require(call) require_ok((call), #call)
 void require_ok(int error, const char *call);
 
-/** Makes the regions, and copies kernel, devicetree and initramfs to where Linux looks for them. */
-void ram_create(struct addrspace *as);
+/** Makes the regions, of lazy memory in runs up to largest, and copies kernel, devicetree and initramfs to where Linux looks for them. */
+void ram_create(struct addrspace *as, enum addrspace_leaf largest);
 /** Maps [gpa, gpa + size) of the linear part as at the start, whatever its leaves are now. */
 int ram_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, unsigned flags);
 bool ram_is_linear(uint64_t gpa);

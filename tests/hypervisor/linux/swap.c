@@ -40,6 +40,14 @@ bool swap_holds(uint64_t gpa)
 	return __atomic_load_n(&saved[page_of(gpa)], __ATOMIC_RELAXED);
 }
 
+static bool holds_any(uint64_t gpa, uint64_t pages)
+{
+	for (uint64_t i = 0; i < pages; i++)
+		if (swap_holds(gpa + i * ADDRSPACE_PAGE_SIZE))
+			return true;
+	return false;
+}
+
 /* Under the exclusive lock, after the invalidation: nobody can write to the frame any more. */
 static void save(uint64_t gpa, uint64_t hpa)
 {
@@ -52,6 +60,14 @@ static void save(uint64_t gpa, uint64_t hpa)
 static bool allocate(void *ctx, const struct addrspace_frame_request *request,
 		     struct addrspace_frame *frame)
 {
+	struct vm_memory *memory = ctx;
+
+	/* Of what is saved, pages come one by one. */
+	if (request->kind == ADDRSPACE_FRAME_GUEST && request->order > 0 &&
+	    holds_any(request->gpa, UINT64_C(1) << request->order)) {
+		__atomic_fetch_add(&memory->refused_runs, 1, __ATOMIC_RELAXED);
+		return false;
+	}
 	if (!vm_paging_handler.allocate(ctx, request, frame))
 		return false;
 	if (request->kind == ADDRSPACE_FRAME_GUEST && request->order == 0 &&
