@@ -183,6 +183,10 @@ static void check_held(struct fixture *fixture, const struct range *range)
 		assert_int_equal(
 			addrspace_map_linear(as, gpa, PAGE, FIXTURE_LINEAR, &fixture_rw, 0),
 			ADDRSPACE_EBUSY);
+		assert_int_equal(
+			addrspace_map_trap(as, gpa, PAGE, &fixture_rw, ADDRSPACE_MAP_REPLACE),
+			ADDRSPACE_EBUSY);
+		assert_int_equal(addrspace_collapse(as, gpa, PAGE, NULL), ADDRSPACE_EBUSY);
 		assert_int_equal(addrspace_unmap(as, gpa, PAGE), ADDRSPACE_EBUSY);
 		assert_int_equal(addrspace_protect(as, gpa, PAGE, ADDRSPACE_READ), ADDRSPACE_EBUSY);
 		assert_int_equal(addrspace_discard(as, gpa, PAGE), ADDRSPACE_EBUSY);

@@ -532,7 +532,8 @@ static void access_memory(struct vm *vm, uint64_t gpa)
 						ADDRSPACE_ACCESS_FAULT_IN);
 
 	must(result == ADDRSPACE_EXCHANGED || result == ADDRSPACE_NOT_EXCHANGED ||
-		     result == ADDRSPACE_ENOENT || result == ADDRSPACE_EACCES,
+		     result == ADDRSPACE_ENOENT || result == ADDRSPACE_EACCES ||
+		     result == ADDRSPACE_ENOTSUP,
 	     "access at %" PRIx64 ": %d", gpa, result);
 	must(!expected || expected == gpa, "page %" PRIx64 " holds %" PRIx64, gpa, expected);
 }
@@ -587,7 +588,8 @@ static void *guest(void *argument)
 			continue;
 		tlb.valid = false;
 		outcome = addrspace_handle_fault(&vm->as, gpa, access, NULL);
-		must(outcome >= 0 && outcome <= ADDRSPACE_FAULT_NOT_BACKED,
+		must((outcome >= 0 && outcome <= ADDRSPACE_FAULT_NOT_BACKED) ||
+			     outcome == ADDRSPACE_FAULT_EMULATE,
 		     "fault at %" PRIx64 ": %d", gpa, outcome);
 	}
 	return NULL;
@@ -639,6 +641,19 @@ static void change_in_steps(struct vm *vm, uint64_t gpa, uint64_t size)
 	take_steps(&job);
 }
 
+/** Of the large leaf: another CPU may be in it all the time. */
+static void split_and_collapse(struct vm *vm, uint64_t page)
+{
+	uint64_t collapsed = 0;
+
+	map_linear(vm);
+	must(!addrspace_protect(&vm->as, page, PAGE, ADDRSPACE_READ), "split");
+	must(!addrspace_protect(&vm->as, page, PAGE, fixture_rw.permissions), "protect back");
+	must(!addrspace_collapse(&vm->as, LINEAR_GPA, LINEAR_SIZE, &collapsed) &&
+		     collapsed == LINEAR_SIZE,
+	     "collapse of %" PRIx64 " bytes", collapsed);
+}
+
 /** One change of the lazy region, or of the large leaf. What was not mapped there may be refused. */
 static void change(struct vm *vm)
 {
@@ -647,7 +662,7 @@ static void change(struct vm *vm)
 	uint64_t size = (1 + draw(LAZY_PAGES - first)) * PAGE;
 	uint64_t hole = LINEAR_GPA + draw(LINEAR_SIZE / PAGE) * PAGE;
 
-	switch (draw(10)) {
+	switch (draw(12)) {
 	case 0:
 		must(!addrspace_unmap(&vm->as, gpa, size), "unmap");
 		break;
@@ -672,6 +687,13 @@ static void change(struct vm *vm)
 	case 7:
 	case 8:
 		change_in_steps(vm, gpa, size);
+		break;
+	case 9:
+		must(!addrspace_map_trap(&vm->as, gpa, size, &fixture_rw, ADDRSPACE_MAP_REPLACE),
+		     "trap");
+		break;
+	case 10:
+		split_and_collapse(vm, hole);
 		break;
 	default:
 		map_linear(vm);
