@@ -492,6 +492,34 @@ static void collapsed_run_is_taken_apart_again_frame_by_frame(void **state)
 	fixture_warm(fixture, LARGE, ADDRSPACE_WRITE);
 }
 
+static void one_page_elsewhere_or_missing_at_any_place_keeps_all_apart(void **state)
+{
+	static const unsigned places[] = {0, 1, 2, 3, 4, 5, 6, 7, 255, 508, 509, 510, 511};
+	struct fixture *fixture = *state;
+	uint64_t hpa;
+
+	if (!has_large(fixture))
+		return;
+	assert_int_equal(addrspace_map_alloc(&fixture->as, LARGE, LARGE, &fixture_rw, 0), 0);
+	fault_in_a_run(fixture, LARGE);
+	hpa = fixture_hpa(fixture, LARGE);
+	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		uint64_t at = places[i] * PAGE;
+		uint64_t frame = fake_machine_lend(&fixture->machine, 0);
+
+		assert_int_equal(addrspace_replace_frame(&fixture->as, LARGE + at, frame,
+							 fake_machine_copy_frame,
+							 &fixture->machine),
+				 0);
+		fake_machine_hand_over(&fixture->machine, frame, LARGE + at, fixture_rw.cookie);
+		assert_stays(fixture, LARGE, LARGE);
+		assert_int_equal(addrspace_discard(&fixture->as, LARGE + at, PAGE), 0);
+		assert_stays(fixture, LARGE, LARGE);
+		fault_in_at(fixture, LARGE + at, hpa + at);
+	}
+	assert_int_equal(collapse(fixture, LARGE, LARGE), LARGE);
+}
+
 static void run_that_came_whole_and_was_split_becomes_whole_again(void **state)
 {
 	struct fixture *fixture = *state;
@@ -570,6 +598,7 @@ int main(void)
 		LINEAR_TEST(guests_that_use_the_pages_meanwhile_see_nothing_wrong),
 		cmocka_unit_test(frames_that_came_one_by_one_go_as_one_run),
 		cmocka_unit_test(collapsed_run_is_taken_apart_again_frame_by_frame),
+		cmocka_unit_test(one_page_elsewhere_or_missing_at_any_place_keeps_all_apart),
 		cmocka_unit_test(run_that_came_whole_and_was_split_becomes_whole_again),
 		LINEAR_TEST(two_regions_side_by_side_do_not_share_a_leaf),
 		cmocka_unit_test(malformed_ranges_are_refused),
