@@ -645,8 +645,14 @@ static void writes_are_logged_where_hardware_logs_and_reads_are_not(void **state
 		addrspace_segments_begin(&segments, as, at + 6 * PAGE, 1, ADDRSPACE_WRITE, 0), 0);
 	assert_int_equal(addrspace_segments_next(&segments, &segment), 1);
 	addrspace_segments_end(&segments);
-	for (unsigned i = 1; i <= 6; i++)
+	for (unsigned i = 1; i <= 6; i++) {
+		struct fake_translation behind = {0};
+
 		assert_true(is_dirty(fixture, at + i * PAGE));
+		/* ... and for walkers that do not snoop */
+		assert_true(fake_iommu_translate(&fixture->machine, at + i * PAGE, &behind));
+		assert_true(behind.dirty);
+	}
 	for (unsigned i = 7; i < 12; i++)
 		assert_false(is_dirty(fixture, at + i * PAGE));
 	assert_false(is_dirty(fixture, at));
@@ -655,8 +661,10 @@ static void writes_are_logged_where_hardware_logs_and_reads_are_not(void **state
 	assert_int_equal(addrspace_protect(as, at + 9 * PAGE, PAGE, 0), 0);
 	assert_int_equal(addrspace_write(as, at + 8 * PAGE, &value, 1, OVERRIDE, NULL), 0);
 	assert_int_equal(addrspace_write(as, at + 9 * PAGE, &value, 1, OVERRIDE, NULL), 0);
+	assert_int_equal(addrspace_protect(as, at + 10 * PAGE, PAGE, 0), 0);
+	assert_int_equal(addrspace_read(as, at + 10 * PAGE, &value, 1, OVERRIDE, NULL), 0);
 	fixture_check(fixture);
-	assert_int_equal(addrspace_protect(as, at + 8 * PAGE, 2 * PAGE, RW), 0);
+	assert_int_equal(addrspace_protect(as, at + 8 * PAGE, 3 * PAGE, RW), 0);
 	assert_true(is_dirty(fixture, at + 8 * PAGE));
 	assert_true(is_dirty(fixture, at + 9 * PAGE));
 	assert_false(is_dirty(fixture, at + 10 * PAGE));
@@ -786,6 +794,41 @@ static void page_that_another_cpu_brought_in_first_is_used(void **state)
 		assert_int_equal(value, 7);
 		fixture_check(fixture);
 	}
+}
+
+/** The rival takes the last frame, for the very page. */
+static void rival_takes_the_last_frame(struct fake_machine *machine, enum fake_event event,
+				       void *ctx)
+{
+	rival_writes(machine, event, ctx);
+	if (!machine->interlude)
+		machine->fail_at = 1;
+}
+
+static void page_that_came_with_the_last_frame_is_used(void **state)
+{
+	struct fixture *fixture = *state;
+	struct rival rival = {.fixture = fixture, .gpa = LAZY, .flags = FAULT_IN, .result = -1};
+
+	fixture->machine.interlude = rival_takes_the_last_frame;
+	fixture->machine.interlude_ctx = &rival;
+	assert_int_equal(addrspace_store(&fixture->as, LAZY + 8, 8, 7, FAULT_IN), 0);
+	assert_int_equal(rival.result, 0);
+	assert_int_equal(guest_frames(fixture), 1);
+	fixture->machine.fail_at = 0;
+}
+
+static void loser_of_a_race_for_a_table_tries_again(void **state)
+{
+	struct fixture *fixture = *state;
+	struct rival rival = {
+		.fixture = fixture, .gpa = LAZY + PAGE, .flags = FAULT_IN, .result = -1};
+
+	fixture->machine.interlude = rival_writes;
+	fixture->machine.interlude_ctx = &rival;
+	assert_int_equal(addrspace_store(&fixture->as, LAZY, 8, 7, FAULT_IN), 0);
+	assert_int_equal(rival.result, 0);
+	assert_int_equal(guest_frames(fixture), 2);
 }
 
 static void page_brought_in_is_synced_for_walkers_that_do_not_snoop(void **state)
@@ -1546,6 +1589,8 @@ int main(void)
 		TEST(out_of_memory_ends_the_access_behind_the_last_page_that_came),
 		TEST(refused_quota_ends_the_access),
 		TEST(page_that_another_cpu_brought_in_first_is_used),
+		TEST(page_that_came_with_the_last_frame_is_used),
+		TEST(loser_of_a_race_for_a_table_tries_again),
 		TEST(page_brought_in_is_synced_for_walkers_that_do_not_snoop),
 		TEST(lock_is_dropped_every_64_kib_and_a_writer_gets_its_turn),
 		TEST(what_was_known_of_a_region_is_forgotten_with_the_lock),
