@@ -1161,6 +1161,12 @@ static void pages_need_not_lie_side_by_side_in_the_hypervisor(void **state)
 	assert_int_equal(addrspace_copy(as, LINEAR + 50, LINEAR + 40, sizeof(in), 0, NULL), 0);
 	assert_int_equal(addrspace_read(as, LINEAR + 50, in, sizeof(in), 0, NULL), 0);
 	assert_memory_equal(in, out, sizeof(in));
+	/* by another address of the same memory, out of one page into two */
+	assert_int_equal(addrspace_write(as, LINEAR + PAGE - 150, out, 120, 0, NULL), 0);
+	assert_int_equal(addrspace_copy(as, LINEAR + PAGE - 100, ROM + PAGE - 150, 120, 0, NULL),
+			 0);
+	assert_int_equal(addrspace_read(as, LINEAR + PAGE - 100, in, 120, 0, NULL), 0);
+	assert_memory_equal(in, out, 120);
 }
 
 static void page_that_the_hypervisor_cannot_reach_ends_the_access(void **state)
@@ -1242,6 +1248,27 @@ static void segments_of_scattered_pages_are_pages(void **state)
 		assert_int_equal(segment.size, i == 0 ? PAGE - 9 : i == 1 ? PAGE : 9);
 	}
 	assert_int_equal(addrspace_segments_next(&segments, &segment), 0);
+	addrspace_segments_end(&segments);
+}
+
+static void segments_side_by_side_only_in_the_hypervisor_are_two(void **state)
+{
+	struct fixture *fixture = *state;
+	struct addrspace_segments segments;
+	struct addrspace_segment segment;
+
+	/* Backwards in the guest, and the hook turns it round again. */
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(addrspace_map_linear(&fixture->as, MIB + i * PAGE, PAGE,
+						      lent.hpa + (2 - i) * PAGE, &fixture_rw, 0),
+				 0);
+	assert_int_equal(addrspace_segments_begin(&segments, &fixture->as, MIB, 3 * PAGE, RW, 0),
+			 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(addrspace_segments_next(&segments, &segment), 1);
+		assert_int_equal(segment.size, PAGE);
+		assert_int_equal(segment.hpa, lent.hpa + (2 - i) * PAGE);
+	}
 	addrspace_segments_end(&segments);
 }
 
@@ -1607,6 +1634,7 @@ int main(void)
 		SCATTERED(page_that_the_hypervisor_cannot_reach_ends_the_access),
 		TEST(segments_are_as_long_as_memory_is_contiguous),
 		SCATTERED(segments_of_scattered_pages_are_pages),
+		SCATTERED(segments_side_by_side_only_in_the_hypervisor_are_two),
 		TEST(segments_hold_the_lock_from_begin_to_end),
 		TEST(segments_end_at_the_byte_that_may_not_be_accessed),
 		TEST(segments_that_do_not_begin_need_no_end),
