@@ -10,6 +10,9 @@
 #define PAGE ADDRSPACE_PAGE_SIZE
 /* Kept apart for roots, whose runs are longer than a frame. */
 #define ROOT_FRAMES 64u
+/* Runs of 2 MiB for guests, behind all frames: addresses, which nobody touches. */
+#define RUN_FRAMES 512u
+#define RUNS       8192u
 
 /** What one CPU takes from and gives back to: no two CPUs share a line of it. */
 struct arena_list {
@@ -24,6 +27,8 @@ static struct {
 	uint64_t size;
 	uint32_t first_root;
 	uint32_t roots; /* frames of roots that are out */
+	uint32_t runs;  /* that are free */
+	uint32_t run_stack[RUNS];
 	enum addrspace_frame_contents guest_contents;
 	struct arena_list lists[ARENA_CPUS];
 } arena;
@@ -42,11 +47,18 @@ static void *map_memory(uint64_t size)
 	return memory;
 }
 
+static uint64_t run_hpa(uint32_t run)
+{
+	const uint64_t size = RUN_FRAMES * PAGE;
+
+	return ((ARENA_HPA + arena.size + size - 1) & ~(size - 1)) + run * size;
+}
+
 void arena_create(uint64_t size)
 {
 	const uint64_t alignment = UINT64_C(1) << 21;
 	uint32_t each = (uint32_t)((size / PAGE - ROOT_FRAMES) / ARENA_CPUS);
-	uintptr_t memory = (uintptr_t)map_memory(size + alignment);
+	uintptr_t memory = (uintptr_t)map_memory(size + 2 * alignment + RUNS * alignment);
 
 	arena.base = (unsigned char *)((memory + alignment - 1) & ~(alignment - 1));
 	arena.size = size;
@@ -62,6 +74,7 @@ void arena_create(uint64_t size)
 		list->frames = each;
 		list->count = each;
 	}
+	arena.runs = RUNS;
 	arena_reset();
 }
 
@@ -69,12 +82,12 @@ void arena_destroy(void)
 {
 	for (unsigned i = 0; i < ARENA_CPUS; i++)
 		munmap(arena.lists[i].stack, arena.first_root * sizeof(*arena.lists[i].stack));
-	munmap(arena.base, arena.size);
+	munmap(arena.base, run_hpa(RUNS) - ARENA_HPA);
 }
 
 uint64_t arena_used(void)
 {
-	uint64_t used = arena.roots + arena.first_root;
+	uint64_t used = arena.roots + arena.first_root + (RUNS - arena.runs) * RUN_FRAMES;
 
 	for (unsigned i = 0; i < ARENA_CPUS; i++)
 		used -= arena.lists[i].count;
@@ -94,6 +107,8 @@ void arena_reset(void)
 		for (uint32_t i = 0; i < list->frames; i++)
 			list->stack[i] = list->first + list->frames - 1 - i;
 	}
+	for (arena.runs = 0; arena.runs < RUNS; arena.runs++)
+		arena.run_stack[arena.runs] = RUNS - 1 - arena.runs;
 }
 
 void arena_declare_zeroed(bool zeroed)
@@ -104,6 +119,15 @@ void arena_declare_zeroed(bool zeroed)
 uint64_t arena_direct_map_offset(void)
 {
 	return (uintptr_t)arena.base - ARENA_HPA;
+}
+
+static bool allocate_run(struct addrspace_frame *frame)
+{
+	if (!arena.runs)
+		return false;
+	frame->hpa = run_hpa(arena.run_stack[--arena.runs]);
+	frame->contents = ADDRSPACE_FRAME_ZEROED;
+	return true;
 }
 
 static bool allocate_root(unsigned order, uint64_t *hpa)
@@ -126,6 +150,8 @@ bool arena_allocate(void *ctx, const struct addrspace_frame_request *request,
 	(void)ctx;
 	if (request->kind == ADDRSPACE_FRAME_ROOT)
 		return allocate_root(request->order, &frame->hpa);
+	if (request->order)
+		return allocate_run(frame);
 	if (!list->count)
 		return false;
 	frame->hpa = ARENA_HPA + (uint64_t)list->stack[--list->count] * PAGE;
@@ -141,6 +167,9 @@ void arena_free(void *ctx, const struct addrspace_frame_request *request, uint64
 	(void)ctx;
 	if (request->kind == ADDRSPACE_FRAME_ROOT)
 		arena.roots -= 1u << request->order;
+	else if (request->order)
+		arena.run_stack[arena.runs++] =
+			(uint32_t)((hpa - run_hpa(0)) / (RUN_FRAMES * PAGE));
 	else
 		list->stack[list->count++] = (uint32_t)((hpa - ARENA_HPA) / PAGE);
 }

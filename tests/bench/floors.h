@@ -40,6 +40,8 @@ struct floor_operations {
 	/** The same between two atomic adds, published by one compare-and-swap; gives back what it took
 	 * if another CPU was faster. */
 	bool (*fault_locked)(struct bench *bench, uint64_t gpa);
+	/** Takes a run of 2 MiB. */
+	bool (*fault_large)(struct bench *bench, uint64_t gpa);
 	/** Walks and tests the leaf; the same between two atomic adds. */
 	bool (*touch)(struct bench *bench, uint64_t gpa);
 	bool (*touch_locked)(struct bench *bench, uint64_t gpa);

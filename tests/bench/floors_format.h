@@ -203,7 +203,11 @@ static void drop_table(struct bench *bench, uint64_t *table, unsigned level, boo
 			drop_table(bench, table_at(bench, ADDRESS(entry)), level - 1, frames);
 			give(bench, ADDRSPACE_FRAME_TABLE, ADDRESS(entry));
 		} else if (frames) {
-			give(bench, ADDRSPACE_FRAME_GUEST, ADDRESS(entry));
+			const struct addrspace_frame_request request = {
+				.kind = ADDRSPACE_FRAME_GUEST, .order = 9 * level};
+
+			bench->handler.free(&bench->space, &request,
+					    ADDRESS(entry) & ~(level_bytes(level) - 1));
 		}
 	}
 }
@@ -237,11 +241,12 @@ static inline uint64_t *walk_slot(const struct bench *bench, uint64_t gpa, unsig
 	return slot;
 }
 
-/** Puts the tables above a leaf that are missing below a slot at level; returns what goes there. */
-static OUT_OF_LINE uint64_t tables_above(struct bench *bench, uint64_t gpa, unsigned level,
-					 uint64_t entry)
+/** Puts the tables above a leaf, whose slot is at below, that are missing below a slot at level; returns what
+ * goes there. */
+static OUT_OF_LINE uint64_t tables_above(struct bench *bench, uint64_t gpa, unsigned below,
+					 unsigned level, uint64_t entry)
 {
-	for (unsigned below = 0; below < level; below++) {
+	for (; below < level; below++) {
 		uint64_t hpa = take_table(bench);
 		uint64_t *table = table_at(bench, hpa);
 
@@ -269,7 +274,7 @@ static inline uint64_t new_chain(struct bench *bench, uint64_t gpa, unsigned lev
 {
 	uint64_t entry = LEAF(0) + STEP(take_page(bench, gpa));
 
-	return level ? tables_above(bench, gpa, level, entry) : entry;
+	return level ? tables_above(bench, gpa, 0, level, entry) : entry;
 }
 
 static OUT_OF_LINE bool fault_one(struct bench *bench, uint64_t gpa)
@@ -281,6 +286,27 @@ static OUT_OF_LINE bool fault_one(struct bench *bench, uint64_t gpa)
 		return false;
 	__atomic_store_n(slot, new_chain(bench, gpa, level), __ATOMIC_RELEASE);
 	return true;
+}
+
+static OUT_OF_LINE bool fault_large(struct bench *bench, uint64_t gpa)
+{
+	const struct addrspace_frame_request request = {
+		.kind = ADDRSPACE_FRAME_GUEST, .order = 9, .gpa = gpa};
+	struct addrspace_frame frame;
+	unsigned level;
+	uint64_t *slot = walk_slot(bench, gpa, &level);
+	uint64_t empty = 0;
+	uint64_t entry;
+
+	if (PRESENT(__atomic_load_n(slot, __ATOMIC_ACQUIRE)))
+		return false;
+	if (!bench->handler.allocate(&bench->space, &request, &frame))
+		__builtin_trap();
+	entry = LEAF(1) + STEP(frame.hpa);
+	if (level > 1)
+		entry = tables_above(bench, gpa, 1, level, entry);
+	return __atomic_compare_exchange_n(slot, &empty, entry, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
 }
 
 /** True: done; false: it was there. Between the two who was faster may have put a table there: then
@@ -370,6 +396,7 @@ const struct floor_operations FLOORS = {
 	.drop = drop,
 	.fault = fault_one,
 	.fault_locked = fault_one_locked,
+	.fault_large = fault_large,
 	.touch = touch_one,
 	.touch_locked = touch_one_locked,
 	.move = move_one,

@@ -546,6 +546,56 @@ static uint64_t read_faulting(struct bench *bench)
 	return PAGES;
 }
 
+static void lazy_by_leaves(struct bench *bench)
+{
+	struct addrspace_attributes attributes = bench_rwx;
+
+	attributes.largest_leaf = ADDRSPACE_LEAF_2M;
+	bench_shuffle(bench, LEAVES);
+	bench_require(!addrspace_map_alloc(&bench->space.as, 0, LARGE_SIZE, &attributes, 0));
+}
+
+static uint64_t fault_leaves(struct bench *bench)
+{
+	for (uint64_t i = 0; i < LEAVES; i++)
+		bench_require(addrspace_handle_fault(&bench->space.as, bench->order[i] * 2 * MIB,
+						     ADDRSPACE_READ,
+						     NULL) == ADDRSPACE_FAULT_RESOLVED);
+	return LEAVES;
+}
+
+static void lazy_around(struct bench *bench)
+{
+	struct addrspace_attributes attributes = bench_rwx;
+
+	attributes.fault_around = 16;
+	bench_require(!addrspace_map_alloc(&bench->space.as, 0, SIZE, &attributes, 0));
+}
+
+static uint64_t fault_around(struct bench *bench)
+{
+	for (uint64_t i = 0; i < PAGES; i += 16)
+		bench_require(addrspace_handle_fault(&bench->space.as, i * PAGE, ADDRSPACE_READ,
+						     NULL) == ADDRSPACE_FAULT_RESOLVED);
+	return PAGES;
+}
+
+static inline uint64_t prefault(struct bench *bench, unsigned flags)
+{
+	bench_require(!addrspace_prefault(&bench->space.as, 0, SIZE, flags, NULL));
+	return PAGES;
+}
+
+static uint64_t prefault_whole(struct bench *bench)
+{
+	return prefault(bench, 0);
+}
+
+static uint64_t prefault_partial(struct bench *bench)
+{
+	return prefault(bench, ADDRSPACE_PREFAULT_PARTIAL);
+}
+
 static uint64_t live_and_die(struct bench *bench)
 {
 	for (uint64_t i = 0; i < CALLS; i++) {
@@ -578,6 +628,11 @@ static const struct operation operations[] = {
 	{"fault, lock", ZEROED | WITH_LOCK, {lazy, fault_first, clear}},
 	{"fault, callback", ZEROED | WITH_CALLBACK, {lazy, fault_first, clear}},
 	{"fault, 1,000 regions", ZEROED | MANY_REGIONS, {lazy, fault_first, clear}},
+	{"fault, 2 MiB", ZEROED | WITH_LOCK, {lazy_by_leaves, fault_leaves, clear}},
+	{"fault, 16 pages around, per page", ZEROED | WITH_LOCK, {lazy_around, fault_around, clear}},
+	{"prefault, per page", ZEROED, {lazy, prefault_whole, clear}},
+	{"prefault as far as memory goes, per page", ZEROED | WITH_LOCK,
+	 {lazy, prefault_partial, clear}},
 	{"fault, already resolved", ZEROED, {faulted, fault_again, clear}},
 	{"fault, already resolved, lock", ZEROED | WITH_LOCK, {faulted, fault_again, clear}},
 	{"fault, denied", ZEROED, {lazy_read_only, fault_denied, clear}},

@@ -105,6 +105,51 @@ static void drop_frames(struct bench *bench)
 	FLOORS->drop(bench, true);
 }
 
+/* ---- 2 MiB at a time ---- */
+
+#define LARGE_RUNS UINT64_C(8192)
+
+static void lazy_large(struct bench *bench)
+{
+	struct addrspace_attributes attributes = bench_rwx;
+
+	attributes.largest_leaf = ADDRSPACE_LEAF_2M;
+	bench_shuffle(bench, LARGE_RUNS);
+	bench_require(
+		!addrspace_map_alloc(&bench->space.as, 0, LARGE_RUNS * 2 * MIB, &attributes, 0));
+}
+
+static uint64_t fault_large(struct bench *bench)
+{
+	uint64_t wrong = 0;
+
+	for (uint64_t i = 0; i < LARGE_RUNS; i++)
+		wrong += addrspace_handle_fault(&bench->space.as, bench->order[i] * 2 * MIB,
+						ADDRSPACE_READ, NULL) != ADDRSPACE_FAULT_RESOLVED;
+	bench_require(!wrong);
+	return LARGE_RUNS;
+}
+
+static void unmap_large(struct bench *bench)
+{
+	bench_require(!addrspace_unmap(&bench->space.as, 0, LARGE_RUNS * 2 * MIB));
+}
+
+static void order_large(struct bench *bench)
+{
+	bench_shuffle(bench, LARGE_RUNS);
+}
+
+static uint64_t floor_fault_large(struct bench *bench)
+{
+	uint64_t done = 0;
+
+	for (uint64_t i = 0; i < LARGE_RUNS; i++)
+		done += FLOORS->fault_large(bench, bench->order[i] * 2 * MIB);
+	bench_require(done == LARGE_RUNS);
+	return LARGE_RUNS;
+}
+
 /* ---- another frame for a page ---- */
 
 static uint64_t take_frame(struct bench *bench, uint64_t gpa)
@@ -303,6 +348,10 @@ static const struct workload list[] = {
 	{"fault at random, callback", "fault", ZEROED | WITH_CALLBACK, 0, 0, RANDOM, NULL},
 	{"fault at random, absent cached", "fault", ZEROED | ABSENT_CACHED, 0, 0, RANDOM, NULL},
 	{"fault at random, zeroed by the library", "fault", 0, 0, 0, RANDOM, NULL},
+	/* Out of the way of faults for pages: two calls more and registers saved, 13 ns beside the 100 us that
+	 * zeroing takes where frames do not come zeroed. */
+	{"fault for 2 MiB at random", "fault", ZEROED | WITH_LOCK, 3.5, 0,
+	 {lazy_large, fault_large, unmap_large}, {order_large, floor_fault_large, drop_frames}, NULL},
 	{"second fault", "fault", ZEROED, 2.4, 0, SPURIOUS, NULL},
 	{"second fault, lock", "fault", ZEROED | WITH_LOCK, 1.6, 0, SPURIOUS, NULL},
 	{"walk 4 KiB pages at random", "call", 0, 2.0, 0,

@@ -223,6 +223,43 @@ static uint64_t floor_longest_step(struct bench *bench)
 	return 1;
 }
 
+/* ---- before the guest asks ---- */
+
+static void before_prefault(struct bench *bench)
+{
+	bench_require(!addrspace_map_alloc(&bench->space.as, 0, GIB, &bench_rwx, 0));
+}
+
+static inline uint64_t prefault(struct bench *bench, unsigned flags)
+{
+	uint64_t done;
+
+	bench_require(!addrspace_prefault(&bench->space.as, 0, GIB, flags, &done));
+	bench_require(done == GIB);
+	return PAGES_1G;
+}
+
+/** What faults in sequence take at least. */
+static uint64_t floor_faults(struct bench *bench)
+{
+	uint64_t done = 0;
+
+	for (uint64_t i = 0; i < PAGES_1G; i++)
+		done += FLOORS->fault_locked(bench, i * PAGE);
+	bench_require(done == PAGES_1G);
+	return PAGES_1G;
+}
+
+static uint64_t prefault_whole(struct bench *bench)
+{
+	return prefault(bench, 0);
+}
+
+static uint64_t prefault_partial(struct bench *bench)
+{
+	return prefault(bench, ADDRSPACE_PREFAULT_PARTIAL);
+}
+
 /* ---- lazy: operations so short that each is timed by itself ---- */
 
 #define LAZY_ROUNDS 200u
@@ -381,9 +418,17 @@ static const struct workload list[] = {
 	{"populate 1 GiB, frames come zeroed", "page", ZEROED, 2.0, 0, POPULATE},
 	{"populate 1 GiB, callback", "page", ZEROED | WITH_CALLBACK, 0, 0, POPULATE},
 	{"populate 1 GiB, zeroed by the library", "page", 0, 1.2, 0, POPULATE},
+	/* As populating, and a look at what is missing first. */
+	{"prefault 1 GiB, frames come zeroed", "page", ZEROED, 2.0, 0,
+	 {before_prefault, prefault_whole, unmap_all}, {NULL, floor_populate, drop_frames}, NULL},
+	/* Beside faults, so it makes their compare-and-swap for each page; but one walk for each table, and one
+	 * lock: half of the floor of faults. */
+	{"prefault 1 GiB as far as memory goes", "page", ZEROED | WITH_LOCK, 1.0, 0,
+	 {before_prefault, prefault_partial, unmap_all}, {NULL, floor_faults, drop_frames}, NULL},
 	{"unmap populated 1 GiB", "page", ZEROED, 2.0, 1,
 	 {before_map_populated, unmap_pages, NULL}, RELEASE},
-	{"discard populated 1 GiB", "page", ZEROED, 0, 1,
+	/* As unmap, and the region is edited; most of the rest is how far its times scatter. */
+	{"discard populated 1 GiB", "page", ZEROED, 2.5, 1,
 	 {before_map_populated, discard_pages, unmap_all}, RELEASE},
 	{"unmap populated 1 GiB in steps of 512", "page", ZEROED, 1.2, 1,
 	 {before_map_populated, unmap_in_steps, NULL}, {before_map_populated, unmap_pages, NULL}, NULL},
