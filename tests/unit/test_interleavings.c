@@ -9,12 +9,15 @@
 
 #include <string.h>
 
-#define PAGE  FAKE_PAGE_SIZE
-#define MIB   (UINT64_C(1) << 20)
-#define GIB   (UINT64_C(1) << 30)
-#define BASE  (3 * GIB) /* the page that most of this is about */
-#define ARENA MIB
-#define RUN   512u /* frames of a 2 MiB leaf */
+#include <addrspace/job.h>
+
+#define PAGE      FAKE_PAGE_SIZE
+#define MIB       (UINT64_C(1) << 20)
+#define GIB       (UINT64_C(1) << 30)
+#define BASE      (3 * GIB) /* the page that most of this is about */
+#define POPULATED (BASE + 8 * PAGE)
+#define ARENA     MIB
+#define RUN       512u /* frames of a 2 MiB leaf */
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -239,6 +242,40 @@ static void unmap_all(struct interleave *interleave, unsigned cpu)
 				layout_limit(interleave->fixture->layout)));
 }
 
+/** Frees the tables that faults have put up, and those that they put up between its steps stay. */
+static void unmap_in_steps(struct interleave *interleave, unsigned cpu)
+{
+	uint64_t size = 2 * level_size(1);
+	struct addrspace_job job;
+	int result;
+
+	result = addrspace_unmap_begin(&interleave->fixture->as, &job, BASE - size / 2, size);
+	while (!result && addrspace_job_step(&job, RUN) == 1)
+		;
+	changed(interleave, cpu, result);
+}
+
+/** Fills tables and frames without the lock, and links them beside BASE. */
+static void populate_in_steps(struct interleave *interleave, unsigned cpu)
+{
+	struct addrspace_job job;
+	int result = addrspace_populate_begin(&interleave->fixture->as, &job, POPULATED, PAGE,
+					      &fixture_rw);
+
+	changed(interleave, cpu, result);
+	if (result)
+		return;
+	do
+		result = addrspace_job_step(&job, 1);
+	while (result > 0);
+	changed(interleave, cpu, result);
+	if (!result)
+		return;
+	EXPECT(interleave, !addrspace_job_cancel(&job));
+	while (addrspace_job_step(&job, RUN) == 1)
+		;
+}
+
 static void discard(struct interleave *interleave, unsigned cpu)
 {
 	changed(interleave, cpu,
@@ -450,6 +487,13 @@ static void page_is_usable(struct interleave *interleave)
 	EXPECT(interleave,
 	       is_settled(interleave->outcome[0]) || fixture->machine.counters.failed_allocations);
 	EXPECT(interleave, fixture_guest(fixture, 2, interleave->page[0], ADDRSPACE_WRITE) == 0);
+}
+
+static void both_pages_are_usable(struct interleave *interleave)
+{
+	page_is_usable(interleave);
+	EXPECT(interleave, fixture_guest(interleave->fixture, 2, POPULATED, ADDRSPACE_WRITE) ==
+				   (interleave->outcome[1] ? ADDRSPACE_FAULT_NOT_BACKED : 0));
 }
 
 static void write_made_the_page_dirty(struct interleave *interleave)
@@ -703,9 +747,13 @@ struct change {
 };
 
 static const struct change changes[] = {
-	{"unmap", unmap, page_is_gone},          {"unmap all", unmap_all, page_is_gone},
-	{"protect", protect, page_is_read_only}, {"discard", discard, page_is_usable},
-	{"replace", replace, page_is_usable},    {"replace many", replace_many, page_is_usable},
+	{"unmap", unmap, page_is_gone},
+	{"unmap all", unmap_all, page_is_gone},
+	{"unmap in steps", unmap_in_steps, page_is_gone},
+	{"protect", protect, page_is_read_only},
+	{"discard", discard, page_is_usable},
+	{"replace", replace, page_is_usable},
+	{"replace many", replace_many, page_is_usable},
 	{"move", move, page_is_usable},
 };
 #define CHANGES (sizeof(changes) / sizeof(changes[0]))
@@ -748,6 +796,29 @@ static void fault_beside_a_leaf_that_is_cut(void **state)
 	expect_sound(&two, "fault, cut");
 	leave_missing_beside_linear(two.fixture, 1);
 	fail_each_allocation(&two, "fault, cut, an allocation fails");
+}
+
+static void fault_beside_memory_that_is_populated_in_steps(void **state)
+{
+	struct interleave two = {
+		.fixture = *state,
+		.cpus = 2,
+		.program = {fault_and_access, populate_in_steps},
+		.page = {BASE, BASE},
+		.at_end = both_pages_are_usable,
+	};
+	struct addrspace *as = &two.fixture->as;
+
+	two.fixture->machine.allow_unlocked = true;
+	for (unsigned missing = 0; missing < as->levels; missing++) {
+		leave_missing(two.fixture, missing);
+		assert_int_equal(addrspace_unmap(as, POPULATED, PAGE), 0);
+		expect_sound(&two, "fault, populate in steps");
+	}
+	leave_missing(two.fixture, 1);
+	assert_int_equal(addrspace_unmap(as, POPULATED, PAGE), 0);
+	fail_each_allocation(&two, "fault, populate in steps, an allocation fails");
+	two.fixture->machine.allow_unlocked = false;
 }
 
 static void dirty_bit_survives_a_change_of_its_leaf(void **state)
@@ -971,6 +1042,7 @@ int main(void)
 		cmocka_unit_test_setup(reports_see_nothing_amiss_beside_faults, setup),
 		cmocka_unit_test_setup(faults_and_changes_exclude_each_other, setup),
 		cmocka_unit_test_setup(fault_beside_a_leaf_that_is_cut, setup),
+		cmocka_unit_test_setup(fault_beside_memory_that_is_populated_in_steps, setup),
 		cmocka_unit_test_setup(dirty_bit_survives_a_change_of_its_leaf, setup_hardware_ad),
 		cmocka_unit_test_setup(three_cpus_preempted_twice, setup),
 		cmocka_unit_test_setup(three_cpus_preempted_twice_an_allocation_fails, setup),
