@@ -360,15 +360,18 @@ static void map_lazy(struct vm *vm, uint64_t gpa, uint64_t size, unsigned flags)
 	must(!error, "map: %s", addrspace_error_name(error));
 }
 
-/** The guest's first access finds zeroes, or what another CPU's guest wrote. */
-static void check_contents(uint64_t hpa, uint64_t gpa)
+/** A page holds zeroes, or what a guest wrote to it: its address, and below that anything. */
+static void check_word(uint64_t found, uint64_t gpa)
+{
+	must(!found || (found & ~(PAGE - 1)) == gpa, "page %" PRIx64 " holds %" PRIx64, gpa, found);
+}
+
+static void write_page(uint64_t hpa, uint64_t gpa)
 {
 	uint64_t *word = (uint64_t *)pointer(hpa);
-	uint64_t found = 0;
 
-	if (!__atomic_compare_exchange_n(word, &found, gpa, false, __ATOMIC_RELAXED,
-					 __ATOMIC_RELAXED))
-		must(found == gpa, "page %" PRIx64 " holds %" PRIx64, gpa, found);
+	check_word(__atomic_load_n(word, __ATOMIC_RELAXED), gpa);
+	__atomic_store_n(word, gpa | draw(PAGE), __ATOMIC_RELAXED);
 }
 
 static void fault_page(struct world *world, uint64_t gpa)
@@ -381,7 +384,7 @@ static void fault_page(struct world *world, uint64_t gpa)
 	else
 		must(outcome == ADDRSPACE_FAULT_ALREADY_RESOLVED, "fault: %d", outcome);
 	must(!addrspace_walk(&world->vm->as, gpa, &translation), "no leaf after a fault");
-	check_contents(translation.hpa, gpa);
+	write_page(translation.hpa, gpa);
 }
 
 static void *faulting(void *argument)
@@ -434,22 +437,28 @@ static void faults_on_disjoint_ranges_do_not_meet(void **state)
 
 /* ---- a guest against changes ---- */
 
-/** What a CPU has cached: one leaf. */
+/** What a CPU has cached: one leaf, and one table of pages. */
 struct tlb {
 	bool valid;
 	uint64_t gpa;
 	uint64_t hpa;
 	unsigned permissions;
+	bool table_valid;
+	uint64_t table_gpa;
+	uint64_t table;
+	unsigned table_permissions;
 };
 
 /** As hardware does: false is a fault. */
 static bool walk(const struct vm *vm, uint64_t gpa, struct tlb *tlb)
 {
 	const struct fake_geometry *geometry = &vm->geometry;
-	unsigned permissions = ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE;
-	uint64_t table = geometry->root_hpa;
+	bool cached = tlb->table_valid && gpa / LARGE == tlb->table_gpa / LARGE;
+	unsigned permissions = cached ? tlb->table_permissions
+				      : ADDRSPACE_READ | ADDRSPACE_WRITE | ADDRSPACE_EXECUTE;
+	uint64_t table = cached ? tlb->table : geometry->root_hpa;
 
-	for (unsigned level = geometry->levels; level-- > 0;) {
+	for (unsigned level = cached ? 1 : geometry->levels; level-- > 0;) {
 		uint64_t index =
 			(gpa >> fake_level_shift(level)) % fake_table_entries(geometry, level);
 		uint64_t *slot = (uint64_t *)pointer(table) + index;
@@ -466,8 +475,17 @@ static bool walk(const struct vm *vm, uint64_t gpa, struct tlb *tlb)
 		if (entry.kind == FAKE_ENTRY_LEAF) {
 			uint64_t offset = gpa & ((UINT64_C(1) << fake_level_shift(level)) - 1);
 
-			*tlb = (struct tlb){true, gpa, entry.hpa + offset, permissions};
+			tlb->valid = true;
+			tlb->gpa = gpa;
+			tlb->hpa = entry.hpa + offset;
+			tlb->permissions = permissions;
 			return true;
+		}
+		if (level == 1) {
+			tlb->table_valid = true;
+			tlb->table_gpa = gpa;
+			tlb->table = table;
+			tlb->table_permissions = permissions;
 		}
 	}
 	fail_now(__LINE__, "no leaf on the way to %" PRIx64, gpa);
@@ -481,11 +499,9 @@ static bool access_page(struct vm *vm, uint64_t gpa, unsigned access, struct tlb
 	if (access & ~tlb->permissions)
 		return false;
 	if (access == ADDRSPACE_WRITE) {
-		check_contents(tlb->hpa, gpa);
+		write_page(tlb->hpa, gpa);
 	} else {
-		uint64_t found = __atomic_load_n((uint64_t *)pointer(tlb->hpa), __ATOMIC_RELAXED);
-
-		must(!found || found == gpa, "page %" PRIx64 " reads %" PRIx64, gpa, found);
+		check_word(__atomic_load_n((uint64_t *)pointer(tlb->hpa), __ATOMIC_RELAXED), gpa);
 	}
 	return true;
 }
@@ -504,7 +520,7 @@ static bool stay_in_guest(struct vm *vm, struct tlb *tlb, uint64_t *gpa, unsigne
 
 	__atomic_store_n(&vm->kicked[this_cpu], 0, __ATOMIC_RELAXED);
 	if (addrspace_shootdown_enter(&vm->shootdown, this_cpu) > 0)
-		tlb->valid = false;
+		*tlb = (struct tlb){0};
 	for (unsigned i = 0; i < STAY && !faulted; i++) {
 		/* Often the same page: what is cached must be used to be seen to be stale. */
 		if (!tlb->valid || !draw(4))
@@ -528,14 +544,14 @@ static void print_nothing(void *ctx, const char *line)
 static void access_memory(struct vm *vm, uint64_t gpa)
 {
 	uint64_t expected = 0;
-	int result = addrspace_compare_exchange(&vm->as, gpa, sizeof(expected), &expected, gpa,
-						ADDRSPACE_ACCESS_FAULT_IN);
+	int result = addrspace_compare_exchange(&vm->as, gpa, sizeof(expected), &expected,
+						gpa | draw(PAGE), ADDRSPACE_ACCESS_FAULT_IN);
 
 	must(result == ADDRSPACE_EXCHANGED || result == ADDRSPACE_NOT_EXCHANGED ||
 		     result == ADDRSPACE_ENOENT || result == ADDRSPACE_EACCES ||
 		     result == ADDRSPACE_ENOTSUP,
 	     "access at %" PRIx64 ": %d", gpa, result);
-	must(!expected || expected == gpa, "page %" PRIx64 " holds %" PRIx64, gpa, expected);
+	check_word(expected, gpa);
 }
 
 /** Calls under the shared lock: none may be disturbed by faults. */
@@ -654,6 +670,20 @@ static void split_and_collapse(struct vm *vm, uint64_t page)
 	     "collapse of %" PRIx64 " bytes", collapsed);
 }
 
+/** No guest writes any more where it may only read: read as if nobody did. */
+static void protect_pages(struct vm *vm, uint64_t gpa, uint64_t size)
+{
+	struct addrspace_translation translation;
+	uint64_t end = gpa + size;
+
+	if (addrspace_protect(&vm->as, gpa, size, ADDRSPACE_READ))
+		return;
+	for (; gpa < end; gpa += PAGE) {
+		if (!addrspace_walk(&vm->as, gpa, &translation))
+			check_word(*(const uint64_t *)pointer(translation.hpa), gpa);
+	}
+}
+
 /** One change of the lazy region, or of the large leaf. What was not mapped there may be refused. */
 static void change(struct vm *vm)
 {
@@ -662,7 +692,7 @@ static void change(struct vm *vm)
 	uint64_t size = (1 + draw(LAZY_PAGES - first)) * PAGE;
 	uint64_t hole = LINEAR_GPA + draw(LINEAR_SIZE / PAGE) * PAGE;
 
-	switch (draw(12)) {
+	switch (draw(14)) {
 	case 0:
 		must(!addrspace_unmap(&vm->as, gpa, size), "unmap");
 		break;
@@ -673,31 +703,38 @@ static void change(struct vm *vm)
 		map_lazy(vm, gpa, size, ADDRSPACE_MAP_REPLACE | ADDRSPACE_MAP_POPULATE);
 		break;
 	case 3:
-		addrspace_protect(&vm->as, gpa, size, draw(2) ? ADDRSPACE_READ : 0);
+		protect_pages(vm, gpa, size);
 		break;
 	case 4:
-		addrspace_protect(&vm->as, gpa, size, ADDRSPACE_READ | ADDRSPACE_WRITE);
+		addrspace_protect(&vm->as, gpa, size, 0);
 		break;
 	case 5:
-		addrspace_discard(&vm->as, gpa, size);
+		addrspace_protect(&vm->as, gpa, size, ADDRSPACE_READ | ADDRSPACE_WRITE);
 		break;
 	case 6:
-		move_page(vm, gpa);
+		addrspace_discard(&vm->as, gpa, size);
 		break;
 	case 7:
+		move_page(vm, gpa);
+		break;
 	case 8:
-		change_in_steps(vm, gpa, size);
+		map_linear(vm);
+		must(!addrspace_unmap(&vm->as, hole, PAGE), "hole");
 		break;
 	case 9:
+	case 10:
+		change_in_steps(vm, gpa, size);
+		break;
+	case 11:
 		must(!addrspace_map_trap(&vm->as, gpa, size, &fixture_rw, ADDRSPACE_MAP_REPLACE),
 		     "trap");
 		break;
-	case 10:
+	case 12:
 		split_and_collapse(vm, hole);
 		break;
 	default:
 		map_linear(vm);
-		must(!addrspace_unmap(&vm->as, hole, PAGE), "hole");
+		protect_pages(vm, hole, PAGE);
 	}
 }
 
