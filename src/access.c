@@ -25,13 +25,13 @@
 struct cursor {
 	struct addrspace *as;
 	uint64_t gpa;
-	unsigned permissions; /* that regions must have */
-	unsigned flags;
+	uint8_t permissions; /* that regions must have */
+	uint8_t flags;
+	bool parked; /* the leaves of the region below are there and not present */
+	bool lazy;
 	/* Of the region that was judged last under this lock, and found good. */
 	uint64_t region_gpa;
 	uint64_t region_size; /* 0: none */
-	bool parked;          /* its leaves are there and not present */
-	bool lazy;
 };
 
 struct piece {
@@ -45,8 +45,8 @@ static void cursor_start(struct cursor *cursor, struct addrspace *as, uint64_t g
 {
 	cursor->as = as;
 	cursor->gpa = gpa;
-	cursor->permissions = permissions;
-	cursor->flags = flags;
+	cursor->permissions = (uint8_t)permissions;
+	cursor->flags = (uint8_t)flags;
 	cursor->region_size = 0;
 }
 
