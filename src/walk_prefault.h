@@ -110,24 +110,22 @@ static RARELY int walk_prefault_some(struct addrspace *as, const struct region_r
 				     uint64_t *reached)
 {
 	uint64_t end = record->start + region_record_size(record);
+	uint64_t gpa = *reached;
 	struct page_table_position position;
-	uint64_t entry = walk_any(as, *reached, &position);
-	int result;
+	uint64_t entry = walk_any(as, gpa, &position);
+	int result = 0;
 
-	if (entry) {
-		*reached = next_boundary(*reached, level_size(position.level), end);
-		return 0;
-	}
-	if (position.level == 0) {
-		result = 0;
-		*reached = install_pages(as, record, *reached,
-					 next_boundary(*reached, level_size(1), end), &result);
-		return result;
-	}
-	/* Won or lost, something is there now. */
-	result = install_largest(as, &position, record, *reached);
-	if (result >= 0 && as->handler->sync_table)
-		walk_sync_path(as, *reached);
+	if (position.level == 0)
+		*reached = install_pages(as, record, gpa, next_boundary(gpa, level_size(1), end),
+					 &result);
+	else if (entry)
+		*reached = next_boundary(gpa, level_size(position.level), end);
+	else
+		/* Won or lost, something is there now. */
+		result = install_largest(as, &position, record, gpa);
+	/* What another CPU has published it may not have cleaned yet. */
+	if (as->handler->sync_table)
+		walk_sync_path(as, gpa);
 	return result < 0 ? result : 0;
 }
 

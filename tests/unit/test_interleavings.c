@@ -109,6 +109,18 @@ static void leave_missing_large(struct fixture *fixture, unsigned missing)
 			 0);
 }
 
+/** The same, and each fault at BASE wants two pages. */
+static void leave_missing_block(struct fixture *fixture, unsigned missing)
+{
+	struct addrspace_attributes attributes = fixture_rw;
+
+	leave_missing(fixture, missing);
+	attributes.fault_around = 2;
+	assert_int_equal(addrspace_map_alloc(&fixture->as, BASE, 2 * PAGE, &attributes,
+					     ADDRSPACE_MAP_REPLACE),
+			 0);
+}
+
 /** The same with 0 or 1, where the last table on the way holds nothing of the space's own. */
 static void leave_missing_beside_linear(struct fixture *fixture, unsigned missing)
 {
@@ -156,6 +168,19 @@ static void fault(struct interleave *interleave, unsigned cpu)
 {
 	fault_only(interleave, cpu);
 	if (is_settled(interleave->outcome[cpu]))
+		check_answer(interleave, cpu);
+}
+
+/** The two pages at BASE, as far as memory goes. */
+static void prefault_some(struct interleave *interleave, unsigned cpu)
+{
+	uint64_t done;
+	int error = addrspace_prefault(&interleave->fixture->as, BASE, 2 * PAGE,
+				       ADDRSPACE_PREFAULT_PARTIAL, &done);
+
+	interleave->outcome[cpu] = error;
+	EXPECT(interleave, error ? done < 2 * PAGE : done == 2 * PAGE);
+	if (done)
 		check_answer(interleave, cpu);
 }
 
@@ -399,6 +424,36 @@ static void pages_serve_as_well(struct interleave *interleave)
 	EXPECT(interleave, any_refused && frames == guest_frames_before + 2);
 	for (unsigned cpu = 0; cpu < interleave->cpus; cpu++)
 		EXPECT(interleave, interleave->outcome[cpu] == ADDRSPACE_FAULT_RESOLVED);
+}
+
+/** Both are there once, whoever has brought them. */
+static void both_pages_are_there(struct interleave *interleave)
+{
+	struct fixture *fixture = interleave->fixture;
+
+	for (unsigned cpu = 0; cpu < interleave->cpus; cpu++)
+		EXPECT(interleave, is_settled(interleave->outcome[cpu]));
+	EXPECT(interleave, fixture_hpa(fixture, BASE) != fixture_hpa(fixture, BASE + PAGE));
+	EXPECT(interleave, fixture->machine.live[ADDRSPACE_FRAME_GUEST] == guest_frames_before + 2);
+}
+
+/** Where a frame was refused one of them may be missing; each that was answered is there. */
+static void pages_answered_are_there(struct interleave *interleave)
+{
+	struct fixture *fixture = interleave->fixture;
+	struct fake_translation translation;
+	uint64_t there = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		there += fake_machine_translate(&fixture->machine, BASE + i * PAGE, &translation);
+	for (unsigned cpu = 0; cpu < interleave->cpus; cpu++)
+		EXPECT(interleave,
+		       !is_settled(interleave->outcome[cpu]) ||
+			       fake_machine_translate(&fixture->machine, interleave->page[cpu],
+						      &translation));
+	EXPECT(interleave, there == 2 || any_refused);
+	EXPECT(interleave,
+	       fixture->machine.live[ADDRSPACE_FRAME_GUEST] == guest_frames_before + there);
 }
 
 static void page_was_there(struct interleave *interleave)
@@ -685,6 +740,33 @@ static void faults_in_one_empty_span_share_a_run(void **state)
 	leave_missing_large(two.fixture, 1);
 	two.at_end = pages_serve_as_well;
 	fail_each_allocation(&two, "one empty span, an allocation fails");
+}
+
+/** Two CPUs that each bring the same two pages: faults of one block, or one of them ahead of the other. */
+static void two_who_bring_the_same_pages_share_them(void **state)
+{
+	void (*const others[])(struct interleave * interleave, unsigned cpu) = {fault,
+										prefault_some};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct interleave two = {
+			.fixture = *state,
+			.cpus = 2,
+			.program = {fault, others[i]},
+			.page = {BASE + PAGE, BASE},
+			.at_end = both_pages_are_there,
+		};
+		unsigned end = SANITIZED ? 1 : two.fixture->as.levels;
+
+		for (unsigned missing = 0; missing < end; missing++) {
+			leave_missing_block(two.fixture, missing);
+			expect_sound(&two, "the same block");
+		}
+		leave_missing_block(two.fixture, 0);
+		two.at_end = pages_answered_are_there;
+		two.at_refusal = note_refusal;
+		fail_each_allocation(&two, "the same block, an allocation fails");
+	}
 }
 
 /** There are frames for either of two faults, not for both at once. */
@@ -1039,6 +1121,7 @@ int main(void)
 		cmocka_unit_test_setup(nothing_is_lost_where_an_allocation_fails, setup),
 		cmocka_unit_test_setup(nothing_is_lost_where_the_quota_refuses, setup),
 		cmocka_unit_test_setup(faults_in_one_empty_span_share_a_run, setup_runs),
+		cmocka_unit_test_setup(two_who_bring_the_same_pages_share_them, setup),
 		cmocka_unit_test_setup(reports_see_nothing_amiss_beside_faults, setup),
 		cmocka_unit_test_setup(faults_and_changes_exclude_each_other, setup),
 		cmocka_unit_test_setup(fault_beside_a_leaf_that_is_cut, setup),

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Frames before the guest asks for them: around a fault, and by prefault, whole or as far as memory goes. */
+#include <addrspace/job.h>
+
 #include "layouts.h"
 
 #define PAGE    FAKE_PAGE_SIZE
@@ -502,6 +504,58 @@ static void region_that_goes_meanwhile_ends_a_partial_prefault(void **state)
 	fixture->machine.handler = honest;
 }
 
+static void job_that_holds_part_of_the_range_keeps_prefault_out(void **state)
+{
+	struct fixture *fixture = *state;
+	struct addrspace_job job;
+	uint64_t done;
+
+	map_lazy(fixture, 0, 2 * LEAF);
+	assert_int_equal(prefault(fixture, 0, 4 * PAGE, 0, &done), 0);
+	assert_int_equal(addrspace_discard_begin(&fixture->as, &job, 2 * PAGE, 2 * PAGE), 0);
+	for (unsigned flags = 0; flags <= PARTIAL; flags += PARTIAL) {
+		assert_int_equal(prefault(fixture, 0, 4 * PAGE, flags, &done), ADDRSPACE_EBUSY);
+		assert_int_equal(done, 0);
+		assert_int_equal(prefault(fixture, 4 * PAGE, PAGE, flags, &done), 0);
+	}
+	while (addrspace_job_step(&job, 1) == 1)
+		;
+	assert_int_equal(guest_frames(fixture), 3);
+	assert_int_equal(prefault(fixture, 0, 4 * PAGE, PARTIAL, &done), 0);
+	assert_int_equal(guest_frames(fixture), 5);
+}
+
+/** With runs that are there and that are not, by budgets that end anywhere. */
+static void populating_in_steps_takes_runs_and_makes_do_with_pages(void **state)
+{
+	struct addrspace_attributes attributes = fixture_rw;
+	struct fixture *fixture = *state;
+	struct addrspace_job job;
+	uint64_t n = 1;
+
+	attributes.largest_leaf = ADDRSPACE_LEAF_2M;
+	for (uint64_t budget = 1; budget < 600; budget += 97, n++) {
+		int result;
+
+		assert_int_equal(addrspace_populate_begin(&fixture->as, &job, LEAF - 2 * PAGE,
+							  2 * LEAF, &attributes),
+				 0);
+		fixture->machine.fail_at = n;
+		/* Steps of a populate are. */
+		fixture->machine.allow_unlocked = true;
+		do {
+			result = addrspace_job_step(&job, budget);
+		} while (result == 1 || result == ADDRSPACE_ENOMEM);
+		fixture->machine.allow_unlocked = false;
+		assert_int_equal(result, 0);
+		fixture->machine.fail_at = 0;
+		fixture_check(fixture);
+		assert_int_equal(guest_frames(fixture), 2 * LEAF / PAGE);
+		assert_int_equal(addrspace_unmap(&fixture->as, PAGE, 4 * LEAF), 0);
+		assert_int_equal(guest_frames(fixture), 0);
+	}
+}
+
 /* ---- populating ---- */
 
 static bool allocate_pages_only(void *ctx, const struct addrspace_frame_request *request,
@@ -616,6 +670,8 @@ int main(void)
 		cmocka_unit_test(partial_prefault_makes_do_with_pages),
 		cmocka_unit_test(partial_prefault_beside_a_fault_gives_back_what_is_twice),
 		cmocka_unit_test(region_that_goes_meanwhile_ends_a_partial_prefault),
+		cmocka_unit_test(job_that_holds_part_of_the_range_keeps_prefault_out),
+		cmocka_unit_test(populating_in_steps_takes_runs_and_makes_do_with_pages),
 		cmocka_unit_test(populating_takes_runs_and_makes_do_with_pages),
 		cmocka_unit_test(replacing_one_span_takes_a_run_or_pages),
 		cmocka_unit_test(populating_that_fails_changes_nothing),

@@ -79,6 +79,7 @@ struct player {
 	uint64_t discards;
 	uint64_t accesses; /* that brought a page in */
 	uint64_t collapses;
+	uint64_t prefaults;
 	uint64_t failures;
 };
 
@@ -1224,6 +1225,52 @@ static void access_memory(void)
 		compare_page(window_at(gpa), (size_t)((gpa - window_at(gpa)->gpa) / PAGE));
 }
 
+/** All lazy pages of the range have come, if they were not there. */
+static void learn_frames(uint64_t gpa, uint64_t end)
+{
+	for (; gpa < end; gpa += PAGE) {
+		if (page_at(gpa)->backing == LAZY && !page_at(gpa)->present)
+			learn_frame(gpa);
+	}
+}
+
+static int expected_of_prefault(uint64_t gpa, uint64_t end)
+{
+	if (!range_is_full(gpa, end))
+		return ADDRSPACE_ENOENT;
+	for (; gpa < end; gpa += PAGE) {
+		if (page_at(gpa)->backing == TRAP)
+			return ADDRSPACE_ENOTSUP;
+	}
+	return 0;
+}
+
+static void prefault(void)
+{
+	unsigned flags = one_in(2) ? ADDRSPACE_PREFAULT_PARTIAL : 0;
+	struct span span = pick_span(POPULATE_MOST);
+	uint64_t gpa = span_gpa(&span);
+	uint64_t end = gpa + span_size(&span);
+	int expected = expected_of_prefault(gpa, end);
+	uint64_t before = begin_call(gpa, end);
+	uint64_t done = UINT64_MAX;
+	bool failed;
+	int error;
+
+	player.race_armed = flags && player.fixture->machine.fail_at == 0 && one_in(2);
+	player.race_gpa = gpa + pick(end - gpa);
+	error = addrspace_prefault(&player.fixture->as, gpa, end - gpa, flags, &done);
+	failed = end_call(before);
+	finish_race();
+	assert_int_equal(error, failed && !expected ? ADDRSPACE_ENOMEM : expected);
+	assert_true(error ? done < end - gpa : done == end - gpa);
+	assert_true(done % PAGE == 0 && (flags || !error || !done));
+	if (!expected)
+		learn_frames(gpa, gpa + done);
+	player.prefaults += !error;
+	compare_edges(&span);
+}
+
 /** The guest runs; its faults are answered as a hypervisor would. */
 static void run_guest(void)
 {
@@ -1270,7 +1317,7 @@ static void play_one(void)
 		map_linear, map_linear, map_alloc,     map_alloc,     unmap,         unmap,
 		protect,    protect,    replace_frame, handle_fault,  handle_fault,  run_guest,
 		run_guest,  run_guest,  flush_a_cpu,   clear,         discard,       discard,
-		map_trap,   collapse,   collapse,      access_memory, access_memory,
+		map_trap,   collapse,   collapse,      access_memory, access_memory, prefault,
 	};
 
 	calls[pick(sizeof(calls) / sizeof(calls[0]))]();
@@ -1332,6 +1379,7 @@ static void random_operations_match_a_flat_model(void **state)
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.races > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.discards > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.accesses > 0);
+	assert_true(player.operations < DEFAULT_OPERATIONS || player.prefaults > 0);
 	assert_true(player.operations < DEFAULT_OPERATIONS || player.collapses > 0 ||
 		    layout_largest_leaf(player.fixture->layout) == PAGE);
 	assert_true(player.operations < DEFAULT_OPERATIONS ||
