@@ -949,7 +949,7 @@ static void long_copy_meets_what_the_layout_is_by_then(void **state)
 
 static void overlapping_copies_move(void **state)
 {
-	static uint8_t expected[512 * KIB];
+	static uint8_t expected[640 * KIB];
 	static const int64_t shifts[] = {1,        7,      PAGE,  PAGE + 1, 64 * KIB - 1,
 					 64 * KIB, 100000, 199999};
 	const uint64_t size = 200000, from = 200 * KIB + 123;
