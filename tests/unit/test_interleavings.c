@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include <addrspace/access.h>
 #include <addrspace/job.h>
 
 #define PAGE      FAKE_PAGE_SIZE
@@ -16,6 +17,7 @@
 #define GIB       (UINT64_C(1) << 30)
 #define BASE      (3 * GIB) /* the page that most of this is about */
 #define POPULATED (BASE + 8 * PAGE)
+#define PRESENT   (BASE + 256 * PAGE) /* is there, where no table is missing */
 #define ARENA     MIB
 #define RUN       512u /* frames of a 2 MiB leaf */
 
@@ -92,7 +94,7 @@ static void leave_missing(struct fixture *fixture, unsigned missing)
 	assert_int_equal(addrspace_map_alloc(as, 0, limit, &fixture_rw, 0), 0);
 	/* Another slot of the table that is not missing; the root is there anyway. */
 	if (missing + 1u < as->levels)
-		assert_int_equal(addrspace_handle_fault(as, BASE ^ level_size(missing),
+		assert_int_equal(addrspace_handle_fault(as, BASE ^ level_size(missing) << 8,
 							ADDRSPACE_WRITE, NULL),
 				 0);
 }
@@ -139,23 +141,33 @@ static bool is_settled(int outcome)
 	return outcome == ADDRSPACE_FAULT_RESOLVED || outcome == ADDRSPACE_FAULT_ALREADY_RESOLVED;
 }
 
+/** The guest gets on, after one fault more at most if there may be one. */
+static void check_access(struct interleave *interleave, unsigned cpu, bool may_fault)
+{
+	struct fixture *fixture = interleave->fixture;
+	uint64_t gpa = interleave->page[cpu];
+
+	if (interleave_guest(interleave, cpu, gpa, ADDRSPACE_WRITE) == FAKE_HIT)
+		return;
+	EXPECT(interleave, may_fault);
+	EXPECT(interleave, addrspace_handle_fault(&fixture->as, gpa, ADDRSPACE_WRITE, NULL) ==
+				   ADDRSPACE_FAULT_ALREADY_RESOLVED);
+	EXPECT(interleave, interleave_guest(interleave, cpu, gpa, ADDRSPACE_WRITE) == FAKE_HIT);
+}
+
 /** What a fault has answered must be so, for a device at once and for the guest. A CPU that keeps
  * not-present entries may have kept one above a table that another CPU linked: one fault more. It has
  * none where no table was missing. */
 static void check_answer(struct interleave *interleave, unsigned cpu)
 {
 	struct fixture *fixture = interleave->fixture;
-	uint64_t gpa = interleave->page[cpu];
 	struct fake_translation translation;
 
-	EXPECT(interleave, fake_iommu_translate(&fixture->machine, gpa, &translation));
-	if (interleave_guest(interleave, cpu, gpa, ADDRSPACE_WRITE) == FAKE_HIT)
-		return;
-	EXPECT(interleave, fixture->layout->caches_not_present &&
-				   fixture->machine.live[ADDRSPACE_FRAME_TABLE] > tables_before);
-	EXPECT(interleave, addrspace_handle_fault(&fixture->as, gpa, ADDRSPACE_WRITE, NULL) ==
-				   ADDRSPACE_FAULT_ALREADY_RESOLVED);
-	EXPECT(interleave, interleave_guest(interleave, cpu, gpa, ADDRSPACE_WRITE) == FAKE_HIT);
+	EXPECT(interleave,
+	       fake_iommu_translate(&fixture->machine, interleave->page[cpu], &translation));
+	check_access(interleave, cpu,
+		     fixture->layout->caches_not_present &&
+			     fixture->machine.live[ADDRSPACE_FRAME_TABLE] > tables_before);
 }
 
 static void fault_only(struct interleave *interleave, unsigned cpu)
@@ -171,17 +183,23 @@ static void fault(struct interleave *interleave, unsigned cpu)
 		check_answer(interleave, cpu);
 }
 
-/** The two pages at BASE, as far as memory goes. */
+/** The two pages at BASE, as far as memory goes: for a device, which is set to work at once. Nothing is
+ * invalidated. */
 static void prefault_some(struct interleave *interleave, unsigned cpu)
 {
+	struct fixture *fixture = interleave->fixture;
+	struct fake_translation translation;
 	uint64_t done;
-	int error = addrspace_prefault(&interleave->fixture->as, BASE, 2 * PAGE,
-				       ADDRSPACE_PREFAULT_PARTIAL, &done);
+	int error =
+		addrspace_prefault(&fixture->as, BASE, 2 * PAGE, ADDRSPACE_PREFAULT_PARTIAL, &done);
 
 	interleave->outcome[cpu] = error;
 	EXPECT(interleave, error ? done < 2 * PAGE : done == 2 * PAGE);
+	for (uint64_t at = 0; at < done; at += PAGE)
+		EXPECT(interleave,
+		       fake_iommu_translate(&fixture->machine, BASE + at, &translation));
 	if (done)
-		check_answer(interleave, cpu);
+		check_access(interleave, cpu, fixture->layout->caches_not_present);
 }
 
 /** The page may be gone by the time that the guest comes to it. */
@@ -195,6 +213,16 @@ static void guest_writes(struct interleave *interleave, unsigned cpu)
 {
 	interleave->outcome[cpu] =
 		(int)interleave_guest(interleave, cpu, interleave->page[cpu], ADDRSPACE_WRITE);
+}
+
+/** The hypervisor does it for the guest. */
+static void store(struct interleave *interleave, unsigned cpu)
+{
+	uint64_t gpa = interleave->page[cpu];
+
+	interleave->outcome[cpu] =
+		addrspace_store(&interleave->fixture->as, gpa, 8, fake_machine_token(gpa),
+				ADDRSPACE_ACCESS_FAULT_IN);
 }
 
 static void translate(struct interleave *interleave, unsigned cpu)
@@ -500,6 +528,24 @@ static void nothing_is_lost(struct interleave *interleave)
 		       fixture_guest(fixture, cpu, interleave->page[cpu], ADDRSPACE_WRITE) == 0);
 }
 
+/** By a fault and a store: who was refused a frame was so before there was one. */
+static void page_came_once(struct interleave *interleave)
+{
+	struct fixture *fixture = interleave->fixture;
+	uint64_t gpa = interleave->page[0];
+	bool stored = !interleave->outcome[1];
+
+	EXPECT(interleave,
+	       is_settled(interleave->outcome[0]) || (any_refused && !interleave->seen[0]));
+	EXPECT(interleave, stored || (any_refused && !interleave->seen[1] &&
+				      interleave->outcome[1] == ADDRSPACE_ENOMEM));
+	EXPECT(interleave, fixture->machine.live[ADDRSPACE_FRAME_GUEST] == guest_frames_before + 1);
+	if (stored)
+		EXPECT(interleave, *(uint64_t *)fake_machine_pointer(&fixture->machine,
+								     fixture_hpa(fixture, gpa)) ==
+					   fake_machine_token(gpa));
+}
+
 /** At most one was refused, for one allocation failed. */
 static void one_is_refused(struct interleave *interleave)
 {
@@ -557,7 +603,8 @@ static void write_made_the_page_dirty(struct interleave *interleave)
 
 	EXPECT(interleave,
 	       !addrspace_translate(&interleave->fixture->as, interleave->page[0], &translation));
-	EXPECT(interleave, translation.dirty == (interleave->outcome[0] == FAKE_HIT));
+	/* Of the guest's access, or the hypervisor's. */
+	EXPECT(interleave, translation.dirty == !interleave->outcome[0]);
 }
 
 /* ---- Scenarios ---- */
@@ -690,7 +737,7 @@ static void fault_and_spurious_faults_and_translations(void **state)
 	};
 
 	leave_missing(two.fixture, 0);
-	set_pages(&two, BASE + PAGE, BASE + PAGE, 0);
+	set_pages(&two, PRESENT, PRESENT, 0);
 	expect_sound(&two, "spurious faults");
 	two.program[1] = translate;
 	expect_sound(&two, "spurious fault, translate");
@@ -767,6 +814,25 @@ static void two_who_bring_the_same_pages_share_them(void **state)
 		two.at_refusal = note_refusal;
 		fail_each_allocation(&two, "the same block, an allocation fails");
 	}
+}
+
+static void hypervisor_and_guest_come_to_one_page(void **state)
+{
+	struct interleave two = {
+		.fixture = *state,
+		.cpus = 2,
+		.program = {fault, store},
+		.page = {BASE, BASE},
+		.at_end = page_came_once,
+	};
+
+	for (unsigned missing = 0; missing < two.fixture->as.levels; missing++) {
+		leave_missing(two.fixture, missing);
+		any_refused = false;
+		expect_sound(&two, "fault, store");
+	}
+	leave_missing(two.fixture, 1);
+	fail_each_allocation(&two, "fault, store, an allocation fails");
 }
 
 /** There are frames for either of two faults, not for both at once. */
@@ -850,8 +916,10 @@ static void faults_and_changes_exclude_each_other(void **state)
 		two.program[1] = changes[i].program;
 		two.at_end = changes[i].at_end;
 		for (unsigned present = 0; present < 2; present++) {
+			uint64_t page = present ? PRESENT : BASE;
+
 			leave_missing(two.fixture, 0);
-			set_pages(&two, BASE ^ present * PAGE, BASE ^ present * PAGE, 0);
+			set_pages(&two, page, page, 0);
 			fake_machine_add_hot(machine, two.page[0], ADDRSPACE_READ);
 			expect_sound(&two, changes[i].name);
 			fake_machine_clear_hot(machine);
@@ -909,13 +977,16 @@ static void dirty_bit_survives_a_change_of_its_leaf(void **state)
 		.fixture = *state,
 		.cpus = 2,
 		.program = {guest_writes, protect},
-		.page = {BASE ^ PAGE, BASE ^ PAGE},
+		.page = {PRESENT, PRESENT},
 		.at_end = write_made_the_page_dirty,
 		.all_reads = true, /* hardware changes entries as well */
 	};
 
 	leave_missing(two.fixture, 0);
 	expect_sound(&two, "write, protect");
+	leave_missing(two.fixture, 0);
+	two.program[0] = store;
+	expect_sound(&two, "store, protect");
 }
 
 /* ---- Three CPUs ---- */
@@ -1101,7 +1172,7 @@ static void losing_a_dirty_bit_is_found(void **state)
 		.fixture = *state,
 		.cpus = 2,
 		.program = {guest_writes, protect},
-		.page = {BASE ^ PAGE, BASE ^ PAGE},
+		.page = {PRESENT, PRESENT},
 		.at_end = write_made_the_page_dirty,
 		.all_reads = true,
 		.plant = INTERLEAVE_PUBLISH_IN_TWO_STEPS,
@@ -1121,6 +1192,7 @@ int main(void)
 		cmocka_unit_test_setup(nothing_is_lost_where_an_allocation_fails, setup),
 		cmocka_unit_test_setup(nothing_is_lost_where_the_quota_refuses, setup),
 		cmocka_unit_test_setup(faults_in_one_empty_span_share_a_run, setup_runs),
+		cmocka_unit_test_setup(hypervisor_and_guest_come_to_one_page, setup),
 		cmocka_unit_test_setup(two_who_bring_the_same_pages_share_them, setup),
 		cmocka_unit_test_setup(reports_see_nothing_amiss_beside_faults, setup),
 		cmocka_unit_test_setup(faults_and_changes_exclude_each_other, setup),
