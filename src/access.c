@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory, piece by piece: a piece is what of the range lies side by side in memory, as far as that is
- * seen at once, and where the handler says page by page where memory is, for us too. Under the shared lock leaves only appear, so what was
- * found stays until the lock is dropped.
+ * Guest memory, piece by piece: a piece is what of the range lies side by side in memory, as far as
+ * that is seen at once, and where the handler says page by page where memory is, for us too. Under
+ * the shared lock leaves only appear, so what was found stays until the lock is dropped.
  */
 #include <addrspace/access.h>
 

@@ -550,8 +550,8 @@ static NEVER_INLINE void protect_regions(struct addrspace *as, struct page_table
 	}
 }
 
-/** The table's part, whole or not at all; the regions follow. By itself, so that its frame is gone from the
- * stack when they do. */
+/** The table's part, whole or not at all; the regions follow. By itself, so that its frame is gone
+ * from the stack when they do. */
 static NEVER_INLINE int protect_table(struct addrspace *as, uint64_t gpa, uint64_t end,
 				      unsigned permissions)
 {

@@ -34,7 +34,8 @@ static inline void entry_or(uint64_t *slot, uint64_t bits)
 	__atomic_fetch_or(slot, bits, __ATOMIC_ACQ_REL);
 }
 
-/** Of a slot that is asked whether it is empty. Without order: nothing follows from what is not there. */
+/** Of a slot that is asked whether it is empty. Without order: nothing follows from what is not
+ * there. */
 static inline uint64_t entry_peek(const uint64_t *slot)
 {
 	return __atomic_load_n(slot, __ATOMIC_RELAXED);
@@ -77,8 +78,8 @@ static inline size_t entry_count_run(const uint64_t *slot, uint64_t entry, uint6
 /** Entries of a table that is not linked yet: count of them, each step above the last. */
 static inline void entry_fill(uint64_t *slot, uint64_t entry, uint64_t step, size_t count)
 {
-	/* Four sums of their own: one for each store, and each waiting for the last, would take longer than
-	 * the stores do. */
+	/* Four sums of their own: one for each store, and each waiting for the last, would take
+	 * longer than the stores do. */
 	uint64_t second = entry + step;
 	uint64_t third = second + step;
 	uint64_t fourth = third + step;

@@ -49,8 +49,8 @@ struct entry_format {
 
 	/*
 	 * What hardware records in the leaves of a space with HARDWARE_AD, or stands for it: bits that
-	 * say "accessed" or "dirty" by being set, and by being clear. No others of two leaves with equal
-	 * attributes differ.
+	 * say "accessed" or "dirty" by being set, and by being clear. No others of two leaves with
+	 * equal attributes differ.
 	 */
 	uint64_t recorded_by_setting;
 	uint64_t recorded_by_clearing;

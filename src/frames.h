@@ -29,8 +29,8 @@ static inline void *frame_pointer(const struct addrspace *as, uint64_t hpa)
 /** Asks the quota, if there is one. 0 or ADDRSPACE_EDQUOT. */
 int addrspace_frame_charge(struct addrspace *as, enum addrspace_frame_kind kind, uint64_t frames);
 
-/** Takes frames that have been charged. What comes must be usable; what is not goes back. On failure the charge stays the caller's. 0, ADDRSPACE_ENOMEM
- * or ADDRSPACE_EFAULT. */
+/** Takes frames that have been charged. What comes must be usable; what is not goes back. On
+ * failure the charge stays the caller's. 0, ADDRSPACE_ENOMEM or ADDRSPACE_EFAULT. */
 ALWAYS_INLINE int frame_take(struct addrspace *as, const struct addrspace_frame_request *request,
 			     struct addrspace_frame *frame)
 {

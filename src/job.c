@@ -246,8 +246,8 @@ static NEVER_INLINE void pass_regions(struct addrspace *as, struct addrspace_job
 	}
 }
 
-/** Gives back tables at the ends of the range that have become empty since the job began: others removed
- * what they still held. */
+/** Gives back tables at the ends of the range that have become empty since the job began: others
+ * removed what they still held. */
 static NEVER_INLINE void prune(struct addrspace *as, const struct addrspace_job *job)
 {
 	struct page_table_change change = start_change(job->gpa, job->end);

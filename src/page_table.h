@@ -147,8 +147,8 @@ struct addrspace_format {
 	/** Pass one of a removal: nothing in the range can be reached by a new walk. prune: emptied
 	 * tables go as well. */
 	void (*detach)(struct addrspace *as, struct page_table_change *change, bool prune);
-	/** Takes the tables for large leaves in [gpa, end), part of the change's range, that must become
-	 * pages. The caller frees what is not used. */
+	/** Takes the tables for large leaves in [gpa, end), part of the change's range, that must
+	 * become pages. The caller frees what is not used. */
 	int (*small_prepare)(struct addrspace *as, struct page_table_change *change, uint64_t gpa,
 			     uint64_t end);
 	/** After finish_cuts(): puts tables in place of those that were broken. */
@@ -182,9 +182,9 @@ struct addrspace_format {
 			    struct addrspace_job *job, uint64_t budget);
 
 	/*
-	 * A range of lazy regions that may be filled in part, all or nothing: prepare hangs up invisible
-	 * entries where there are none, in one region's part; then commit turns them on, part by part, or
-	 * abort takes all of them down.
+	 * A range of lazy regions that may be filled in part, all or nothing: prepare hangs up
+	 * invisible entries where there are none, in one region's part; then commit turns them on,
+	 * part by part, or abort takes all of them down.
 	 */
 	int (*prefault_prepare)(struct addrspace *as, const struct page_table_fill *fill);
 	void (*prefault_abort)(struct addrspace *as, uint64_t gpa, uint64_t end);
@@ -204,8 +204,8 @@ struct addrspace_format {
 	void (*sync_path)(const struct addrspace *as, uint64_t gpa);
 	/** True if a leaf allows the access. */
 	bool (*allows)(const struct addrspace *as, uint64_t gpa, unsigned access);
-	/** Of a leaf that is there, also one without permissions: hardware shall say that it was written
-	 * to. Nothing where hardware says no such thing. */
+	/** Of a leaf that is there, also one without permissions: hardware shall say that it was
+	 * written to. Nothing where hardware says no such thing. */
 	void (*mark_dirty)(const struct addrspace *as, uint64_t gpa);
 	/** The one leaf at gpa, also one without permissions; false if there is none. */
 	bool (*leaf)(const struct addrspace *as, uint64_t gpa, struct addrspace_run *leaf);

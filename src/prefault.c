@@ -23,8 +23,8 @@ static NEVER_INLINE int check_backed(const struct addrspace *as, uint64_t gpa, u
 	return error;
 }
 
-/** Describes what a lazy region's part of [gpa, end) is filled with; false if the region that contains gpa
- * is not lazy. *next: where the region ends. */
+/** Describes what a lazy region's part of [gpa, end) is filled with; false if the region that
+ * contains gpa is not lazy. *next: where the region ends. */
 static NEVER_INLINE bool lazy_fill(const struct addrspace *as, uint64_t gpa, uint64_t end,
 				   struct page_table_fill *fill, uint64_t *next)
 {

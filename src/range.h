@@ -69,7 +69,8 @@ static inline bool touches_excluded(const struct addrspace_host_range *ranges, s
 	const struct addrspace_host_range *below;
 	size_t from = 0;
 
-	/* How many ranges start at or below the last byte; only the last of them can reach up to hpa. */
+	/* How many ranges start at or below the last byte; only the last of them can reach up to
+	 * hpa. */
 	while (from < count) {
 		size_t middle = from + (count - from) / 2;
 

@@ -123,8 +123,8 @@ static int walk_change_prepare(struct addrspace *as, struct page_table_change *c
 	return spare_take(as, change, needed);
 }
 
-/** The tables for the walk's leaf: its own, and one for each 2 MiB piece of a 1 GiB leaf that the walk's
- * range touches. */
+/** The tables for the walk's leaf: its own, and one for each 2 MiB piece of a 1 GiB leaf that the
+ * walk's range touches. */
 static uint64_t small_table_count(const struct walk *walk)
 {
 	if (walk->level == 1)
@@ -181,8 +181,8 @@ static uint64_t split_table(struct addrspace *as, struct page_table_change *chan
 	uint64_t hpa = spare_pop(as, change);
 	uint64_t *table = frame_pointer(as, hpa);
 
-	/* Whole, and then what changes again: three loops in a row, each of an unforeseen length, are slower
-	 * for a hole of a few pages. */
+	/* Whole, and then what changes again: three loops in a row, each of an unforeseen length,
+	 * are slower for a hole of a few pages. */
 	entry_fill(table, child, step, PAGE_TABLE_ENTRIES);
 	if (first < behind)
 		entry_fill(table + first, changed_leaf(as, change, child) + first * step, step,
@@ -208,8 +208,8 @@ static void split_at(struct addrspace *as, struct page_table_change *change, uin
 	}
 }
 
-/** The same for a leaf that must become pages as far as the change reaches; the rest stays as large as it can
- * be. */
+/** The same for a leaf that must become pages as far as the change reaches; the rest stays as large
+ * as it can be. */
 static void split_small(struct addrspace *as, struct page_table_change *change, uint64_t *entry,
 			unsigned level, uint64_t start)
 {
@@ -327,8 +327,8 @@ static void cut_leaf(struct addrspace *as, struct page_table_change *change, str
 		change->broken[cut_index(change, walk->gpa, walk->level)] = entry;
 }
 
-/** Puts tables in place of the broken leaves that must become pages. There may be many: they are where they
- * were, dead, and their region still has the permissions that they had. */
+/** Puts tables in place of the broken leaves that must become pages. There may be many: they are
+ * where they were, dead, and their region still has the permissions that they had. */
 static RARELY void walk_small_finish(struct addrspace *as, struct page_table_change *change)
 {
 	struct walk walk;

@@ -101,8 +101,8 @@ static RARELY uint64_t run_start(const struct addrspace *as, const uint64_t *tab
 }
 
 /**
- * Reads all that is below a slot at level, which starts at gpa and names table. True if that is the run of
- * leaves from hpa on; what hardware has recorded in them has been collected then.
+ * Reads all that is below a slot at level, which starts at gpa and names table. True if that is the
+ * run of leaves from hpa on; what hardware has recorded in them has been collected then.
  */
 static RARELY bool collapser_scan(struct collapser *collapser, uint64_t *table, unsigned level,
 				  uint64_t gpa, uint64_t hpa)

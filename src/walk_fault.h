@@ -167,8 +167,8 @@ static RARELY void install_undo(struct addrspace *as, const struct region_record
 	addrspace_frame_uncharge(as, ADDRSPACE_FRAME_GUEST, level_size(level) >> PAGE_SHIFT);
 }
 
-/** The tables from the leaf in *entry, at level, up to a slot at top, all private; on failure nothing is
- * left of them, nor of the leaf. */
+/** The tables from the leaf in *entry, at level, up to a slot at top, all private; on failure
+ * nothing is left of them, nor of the leaf. */
 static NEVER_INLINE int install_tables(struct addrspace *as, const struct region_record *record,
 				       uint64_t gpa, unsigned level, unsigned top, uint64_t *entry)
 {
@@ -206,8 +206,8 @@ ALWAYS_INLINE int install_leaf(struct addrspace *as, const struct region_record 
 	return 0;
 }
 
-/** Other CPUs' faults share the lock: who finds the slot filled gives all that the entry names back, and
- * answers PAGE_TABLE_LOST. */
+/** Other CPUs' faults share the lock: who finds the slot filled gives all that the entry names
+ * back, and answers PAGE_TABLE_LOST. */
 ALWAYS_INLINE int install_entry(struct addrspace *as, const struct region_record *record,
 				uint64_t gpa, unsigned level, uint64_t *slot, uint64_t entry)
 {
@@ -262,8 +262,8 @@ static RARELY int install_run(struct addrspace *as, const struct region_record *
 	return install_leaf(as, record, level, gpa, entry);
 }
 
-/** True if the slot at level that begins at start is empty and lies in the region, and no job holds part of
- * it: a region that is being discarded reaches over what its job holds. */
+/** True if the slot at level that begins at start is empty and lies in the region, and no job holds
+ * part of it: a region that is being discarded reaches over what its job holds. */
 static bool install_fits(const struct addrspace *as, const struct page_table_position *position,
 			 const struct region_record *record, unsigned level, uint64_t start)
 {
@@ -272,8 +272,9 @@ static bool install_fits(const struct addrspace *as, const struct page_table_pos
 	       !held(as, start, start + level_size(level));
 }
 
-/** Pages for what is empty of [gpa, end), which lies in one table, as far as memory goes; nothing if there is
- * no table of pages. Returns where what is present ends, and with an error, if that may be told, why. */
+/** Pages for what is empty of [gpa, end), which lies in one table, as far as memory goes; nothing
+ * if there is no table of pages. Returns where what is present ends, and with an error, if that may
+ * be told, why. */
 static RARELY uint64_t install_pages(struct addrspace *as, const struct region_record *record,
 				     uint64_t gpa, uint64_t end, int *error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of jobs that look into tables: pass two of a removal, and filling a private root, each as far
- * as a budget goes.
+ * The parts of jobs that look into tables: pass two of a removal, and filling a private root, each
+ * as far as a budget goes.
  *
  * A step goes on where the last one stopped by descending there anew: tables above that place have not
  * been freed, nor finished, yet. What a step has passed of a table holds zeroes when it stops.

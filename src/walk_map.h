@@ -145,8 +145,8 @@ static NEVER_INLINE void build_zero_outside(const struct addrspace *as, uint64_t
 	memset(table + behind, 0, (table_entries(as, level) - behind) * sizeof(*table));
 }
 
-/** A private table for [gpa, end): zero outside, not yet written inside unless it is a root, which is filled
- * last and may be large. */
+/** A private table for [gpa, end): zero outside, not yet written inside unless it is a root, which
+ * is filled last and may be large. */
 static int build_empty_table(const struct builder *builder, unsigned level, uint64_t gpa,
 			     uint64_t end, uint64_t *entry)
 {

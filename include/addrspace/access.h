@@ -11,10 +11,10 @@
  * map. So must the host memory of linear regions that these calls are used on be reachable: see
  * paging_handler.h.
  *
- * Locks: shared. It is dropped every ADDRSPACE_ACCESS_CHUNK bytes, so that a long copy keeps nobody from
- * changing the layout; what the rest of the range is by then decides. The guest's CPUs run meanwhile:
- * nothing longer than one typed access is atomic to them. Except with FAULT_IN nothing is allocated, and
- * nothing invalidated.
+ * Locks: shared. It is dropped every ADDRSPACE_ACCESS_CHUNK bytes, so that a long copy keeps nobody
+ * from changing the layout; what the rest of the range is by then decides. The guest's CPUs run
+ * meanwhile: nothing longer than one typed access is atomic to them. Except with FAULT_IN nothing
+ * is allocated, and nothing invalidated.
  *
  * Dirty logging: where hardware tracks it (HARDWARE_AD), leaves that are written through here become
  * dirty and accessed, as by a write of the guest. A read leaves no trace.
@@ -35,14 +35,16 @@ enum addrspace_access_flag {
 	/** Lazy pages without a frame get one, as on a fault of the guest: frames of zeroes, or what
 	 * the handler's allocate says. Without it such a page ends the access. */
 	ADDRSPACE_ACCESS_FAULT_IN = 1 << 0,
-	/** The region's permissions are not asked, not even whether there are any: to load firmware into
-	 * memory that the guest must not write. */
+	/** The region's permissions are not asked, not even whether there are any: to load firmware
+	 * into memory that the guest must not write. */
 	ADDRSPACE_ACCESS_OVERRIDE = 1 << 1,
-	/** Regions of type ADDRSPACE_DEVICE too, which else end the access. For a device's registers take
-	 * the typed calls: one access of just that width. The others copy as memcpy() likes to. */
+	/** Regions of type ADDRSPACE_DEVICE too, which else end the access. For a device's
+	 * registers take the typed calls: one access of just that width. The others copy as
+	 * memcpy() likes to. */
 	ADDRSPACE_ACCESS_DEVICE = 1 << 2,
 	/** Pages of memory that were written go to the handler's prepare_frame, before the lock is
-	 * dropped: for a guest that misses this CPU's caches, or will execute what was written (Arm). */
+	 * dropped: for a guest that misses this CPU's caches, or will execute what was written
+	 * (Arm). */
 	ADDRSPACE_ACCESS_PREPARE = 1 << 3,
 };
 
@@ -114,8 +116,8 @@ enum addrspace_exchange {
  * else *expected becomes what they hold. Nothing is reordered around it. Needs ADDRSPACE_READ and
  * ADDRSPACE_WRITE; whatever the outcome, a written page.
  *
- * It may find the expected value and not exchange it, as C11's weak form: try again. For memory that the
- * CPU has cached, not for devices: there, ADDRSPACE_ENOTSUP even with the flag.
+ * It may find the expected value and not exchange it, as C11's weak form: try again. For memory
+ * that the CPU has cached, not for devices: there, ADDRSPACE_ENOTSUP even with the flag.
  * @return an enum addrspace_exchange, or as addrspace_store()
  */
 int addrspace_compare_exchange(struct addrspace *as, uint64_t gpa, unsigned size,
@@ -161,7 +163,8 @@ int addrspace_segments_begin(struct addrspace_segments *segments, struct addrspa
 int addrspace_segments_next(struct addrspace_segments *segments, struct addrspace_segment *segment);
 
 /** Ends the walk and drops the lock: segments must not be used any more. With PREPARE, and
- * ADDRSPACE_WRITE, prepares the pages that were handed out. Without effect on one that did not begin. */
+ * ADDRSPACE_WRITE, prepares the pages that were handed out. Without effect on one that did not
+ * begin. */
 void addrspace_segments_end(struct addrspace_segments *segments);
 
 #ifdef __cplusplus

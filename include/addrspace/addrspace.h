@@ -67,8 +67,8 @@ struct addrspace_cpu {
 				to be used: HARDWARE_AD if leaves are to start dirty. */
 	unsigned host_bits; /**< Width of host-physical addresses: MAXPHYADDR, PARange in bits, the
 				platform's width. */
-	/** Fewest and most levels of tables that it walks; 0: as the format. NPT: both are the levels of
-	 * the host's own tables. */
+	/** Fewest and most levels of tables that it walks; 0: as the format. NPT: both are the
+	 * levels of the host's own tables. */
 	unsigned min_levels;
 	unsigned max_levels;
 };
@@ -94,8 +94,8 @@ struct addrspace_config {
 	/**
 	 * What no guest may be given by address: the hypervisor's image, its frames, other guests'
 	 * memory. Sorted by hpa, not overlapping, and constant while the space lives: the list is not
-	 * copied, so that all spaces can share one. NULL if excluded_count is 0. Frames from the handler
-	 * are not looked up in it: they may well come from such a range.
+	 * copied, so that all spaces can share one. NULL if excluded_count is 0. Frames from the
+	 * handler are not looked up in it: they may well come from such a range.
 	 */
 	const struct addrspace_host_range *excluded;
 	size_t excluded_count;
@@ -109,7 +109,8 @@ struct addrspace {
 	const struct paging_handler *handler;
 	void *handler_ctx;
 	struct addrspace_job *jobs; /* that are not done yet; mostly none */
-	/* Set while there are any: of clear and destroy, so that programs without jobs do not link them. */
+	/* Set while there are any: of clear and destroy, so that programs without jobs do not link
+	 * them. */
 	void (*finish_jobs)(struct addrspace *as, bool populating);
 	uint64_t direct_map_offset; /* the handler's; unused if it has physical_to_virtual */
 	uint64_t root_hpa;
@@ -197,9 +198,9 @@ int addrspace_map_linear(struct addrspace *as, uint64_t gpa, uint64_t size, uint
 /**
  * Maps [gpa, gpa + size) to memory from the handler. Exclusive lock.
  *
- * Lazy, frames on first fault: no table and no frame is allocated, whatever the size. How many come with
- * a fault, and in which runs, is up to attributes->largest_leaf and fault_around.
- * With POPULATE: a frame for every page, zeroed unless the handler says otherwise, prepared, then
+ * Lazy, frames on first fault: no table and no frame is allocated, whatever the size. How many come
+ * with a fault, and in which runs, is up to attributes->largest_leaf and fault_around. With
+ * POPULATE: a frame for every page, zeroed unless the handler says otherwise, prepared, then
  * published.
  *
  * Allocation, invalidation and errors as addrspace_map_linear().
@@ -250,11 +251,11 @@ int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size);
  * Gives [gpa, gpa + size) other permissions. Exclusive lock.
  *
  * Regions are split and merged as needed, leaves cut exactly, frames kept: with permissions 0 the
- * leaves become absent and the frames stay. In a trap region they say which accesses are emulated. Large
- * leaves of regions with small_executable become pages as far as execution is added. Allocates region
- * nodes, and tables for leaves that are cut or become pages, and a few at most that it gives back. One
- * invalidation if any leaf that was present changed. On Arm a leaf that is cut, or becomes pages, is
- * absent for a moment, as in addrspace_unmap().
+ * leaves become absent and the frames stay. In a trap region they say which accesses are emulated.
+ * Large leaves of regions with small_executable become pages as far as execution is added.
+ * Allocates region nodes, and tables for leaves that are cut or become pages, and a few at most
+ * that it gives back. One invalidation if any leaf that was present changed. On Arm a leaf that is
+ * cut, or becomes pages, is absent for a moment, as in addrspace_unmap().
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping; an unknown permission bit
  *   ADDRSPACE_ERANGE   outside the space
@@ -277,8 +278,8 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
  * been stopped before. Pages without permissions lose their frames as well.
  *
  * What was populated is lazy from now on: such regions are split and merged as needed, and their
- * ends may need region nodes; a large leaf that is cut needs tables. In lazy regions of pages it needs no
- * memory. Emptied tables are given back, so that a whole run may come next time.
+ * ends may need region nodes; a large leaf that is cut needs tables. In lazy regions of pages it
+ * needs no memory. Emptied tables are given back, so that a whole run may come next time.
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping
  *   ADDRSPACE_ERANGE   outside the space
@@ -296,16 +297,17 @@ enum addrspace_prefault_flag {
 };
 
 /**
- * Brings the frames of [gpa, gpa + size) that first faults would bring, so that the guest need not fault.
+ * Brings the frames of [gpa, gpa + size) that first faults would bring, so that the guest need not
+ * fault.
  *
  * What is there stays, and linear and populated memory is; pages without permissions get their frames
- * too. Runs come as with faults, where they fit into the range: align it. The region stays lazy, so pages
- * can be discarded again. Allocates frames and tables; invalidates nothing.
+ * too. Runs come as with faults, where they fit into the range: align it. The region stays lazy, so
+ * pages can be discarded again. Allocates frames and tables; invalidates nothing.
  *
- * flags 0: all or nothing, under the exclusive lock. PARTIAL: under the shared lock, beside faults, which
- * is dropped after each 2 MiB (or 1 GiB run); what came stays, whatever comes after.
- * *done (may be NULL): how many bytes from gpa on are backed: size after success; else 0, or with
- * PARTIAL as far as it came.
+ * flags 0: all or nothing, under the exclusive lock. PARTIAL: under the shared lock, beside faults,
+ * which is dropped after each 2 MiB (or 1 GiB run); what came stays, whatever comes after. *done
+ * (may be NULL): how many bytes from gpa on are backed: size after success; else 0, or with PARTIAL
+ * as far as it came.
  * @return 0, or:
  *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping; an unknown flag
  *   ADDRSPACE_ERANGE   outside the space
@@ -361,7 +363,8 @@ typedef void (*addrspace_copy_frame)(void *copy_ctx, uint64_t old_hpa, uint64_t 
  * In an alloc region the space takes new_hpa over (it will be freed through the handler), and gives
  * the old frame back through the handler's free; no charge changes, and a page that is not part of a
  * large leaf needs no memory. In a linear region both frames stay the embedder's, and the page becomes
- * a region of its own with another offset: allocates region nodes, and tables where a large leaf is cut.
+ * a region of its own with another offset: allocates region nodes, and tables where a large leaf is
+ * cut.
  * @return 0, or with nothing changed and new_hpa still the caller's:
  *   ADDRSPACE_EINVAL  a null pointer; misaligned; new_hpa is the page's frame already
  *   ADDRSPACE_ERANGE  gpa outside the space, or new_hpa above host_bits
@@ -389,10 +392,10 @@ void addrspace_clear(struct addrspace *as);
  * says; it is idempotent.
  *
  * May allocate guest frames and the tables above them; gives back what it took if another CPU was
- * faster. One page, unless the region says otherwise: where largest_leaf allows it and the 2 MiB (1 GiB)
- * around gpa are empty and lie in the region, one run of frames for all of them, zeroed or vouched for by
- * the handler as a whole, if quota and handler have it; else the next smaller size, down to a page. So
- * a large leaf never is the reason of "out of memory".
+ * faster. One page, unless the region says otherwise: where largest_leaf allows it and the 2 MiB (1
+ * GiB) around gpa are empty and lie in the region, one run of frames for all of them, zeroed or
+ * vouched for by the handler as a whole, if quota and handler have it; else the next smaller size,
+ * down to a page. So a large leaf never is the reason of "out of memory".
  *
  * Invalidates on this CPU only, and only on formats whose CPU may cache not-present entries. There the
  * guest may fault once more after RESOLVED, if another CPU put up a table on the way between this
@@ -496,9 +499,9 @@ int addrspace_dump(struct addrspace *as, addrspace_print print, void *print_ctx)
 /**
  * Checks regions against tables, and tables against the format's rules. Shared lock.
  *
- * Regions: order, overlap, merging, the set's own shape. Tables: each leaf in a region, with its address
- * and attributes; no leaf missing where one must be; no empty table; no bit that nobody sets; the
- * handler's two address translations against each other.
+ * Regions: order, overlap, merging, the set's own shape. Tables: each leaf in a region, with its
+ * address and attributes; no leaf missing where one must be; no empty table; no bit that nobody
+ * sets; the handler's two address translations against each other.
  * @return 0, or:
  *   ADDRSPACE_EINVAL  as is NULL
  *   ADDRSPACE_EFAULT  *defect (may be NULL) describes the first defect

@@ -14,17 +14,18 @@
  *		run_something_else();
  *
  * A job that takes away makes its range unreachable when it begins, and invalidates it then, once. Its
- * steps free what stood there. A job that populates fills frames that nobody sees, and links them all at
- * once with its last step.
+ * steps free what stood there. A job that populates fills frames that nobody sees, and links them
+ * all at once with its last step.
  *
- * Until its last step the job holds its range. A fault there is ADDRSPACE_FAULT_NOT_BACKED; changes that
- * touch the range answer ADDRSPACE_EBUSY, and addrspace_find_gap() does not find it; all beside it goes
- * on as ever. Runs of leaves, translations and dumps do not show what is going. Statistics count it, as
- * tables and data frames but not as leaves, until it has gone; what is being populated counts once it is
- * linked. The regions of the range may be found until the job's last steps, which remove them.
+ * Until its last step the job holds its range. A fault there is ADDRSPACE_FAULT_NOT_BACKED; changes
+ * that touch the range answer ADDRSPACE_EBUSY, and addrspace_find_gap() does not find it; all
+ * beside it goes on as ever. Runs of leaves, translations and dumps do not show what is going.
+ * Statistics count it, as tables and data frames but not as leaves, until it has gone; what is
+ * being populated counts once it is linked. The regions of the range may be found until the job's
+ * last steps, which remove them.
  *
- * Several jobs may be under way in one space. The steps of different jobs may be taken on different CPUs
- * at once; those of one job, and its cancelling, one after another.
+ * Several jobs may be under way in one space. The steps of different jobs may be taken on different
+ * CPUs at once; those of one job, and its cancelling, one after another.
  */
 #ifndef ADDRSPACE_JOB_H
 #define ADDRSPACE_JOB_H
@@ -44,8 +45,8 @@ struct addrspace_job {
 	uint64_t end;
 	uint64_t at;        /* where the freeing, or filling, goes on */
 	uint64_t region_at; /* the same of regions */
-	/* Tables that are not linked, and reach over the range: at its ends, or a root of its own that is
-	 * being populated. */
+	/* Tables that are not linked, and reach over the range: at its ends, or a root of its own
+	 * that is being populated. */
 	struct {
 		uint64_t entry; /* 0: none */
 		unsigned level; /* of the slot that it was in */
@@ -59,10 +60,10 @@ struct addrspace_job {
 /**
  * Begins what addrspace_unmap() does. Exclusive lock.
  *
- * Takes a time that does not depend on the size of the range, but on the tables that its ends lie in: it
- * visits the root's entries, and for each end at most 512 entries of one table a level, a few times.
- * Allocation as addrspace_unmap(): cannot fail if it takes whole regions or their ends and cuts no large
- * leaf. The one invalidation, if anything was mapped.
+ * Takes a time that does not depend on the size of the range, but on the tables that its ends lie
+ * in: it visits the root's entries, and for each end at most 512 entries of one table a level, a
+ * few times. Allocation as addrspace_unmap(): cannot fail if it takes whole regions or their ends
+ * and cuts no large leaf. The one invalidation, if anything was mapped.
  * @return 0, or with nothing changed and the job not begun, any error of addrspace_unmap(), and:
  *   ADDRSPACE_EINVAL  job is NULL
  */
@@ -81,7 +82,8 @@ int addrspace_discard_begin(struct addrspace *as, struct addrspace_job *job, uin
 			    uint64_t size);
 
 /**
- * Begins what addrspace_clear() does: an unmap of the whole space, which needs no memory. Exclusive lock.
+ * Begins what addrspace_clear() does: an unmap of the whole space, which needs no memory. Exclusive
+ * lock.
  * @return 0, or with nothing changed and the job not begun:
  *   ADDRSPACE_EINVAL  a null pointer
  *   ADDRSPACE_EBUSY   another job is under way in the space
@@ -91,19 +93,20 @@ int addrspace_clear_begin(struct addrspace *as, struct addrspace_job *job);
 /**
  * Begins what addrspace_destroy() does. Exclusive lock.
  *
- * No CPU may enter the guest any more. Until the last step, which frees the root and makes *as unusable,
- * only calls that read, addrspace_job_step() and addrspace_destroy(), which finishes at once, are allowed.
+ * No CPU may enter the guest any more. Until the last step, which frees the root and makes *as
+ * unusable, only calls that read, addrspace_job_step() and addrspace_destroy(), which finishes at
+ * once, are allowed.
  * @return as addrspace_clear_begin()
  */
 int addrspace_destroy_begin(struct addrspace *as, struct addrspace_job *job);
 
 /**
- * Begins what addrspace_map_alloc() does with ADDRSPACE_MAP_POPULATE, into a range that is free. Exclusive
- * lock.
+ * Begins what addrspace_map_alloc() does with ADDRSPACE_MAP_POPULATE, into a range that is free.
+ * Exclusive lock.
  *
- * Charges all frames of the range, and allocates a second root (kind ROOT) to fill them into; guests see
- * nothing of it. The region comes with the last step. With a largest_leaf a run of frames counts as the one
- * entry that it fills, however long it takes to zero.
+ * Charges all frames of the range, and allocates a second root (kind ROOT) to fill them into;
+ * guests see nothing of it. The region comes with the last step. With a largest_leaf a run of
+ * frames counts as the one entry that it fills, however long it takes to zero.
  * @return 0, or with nothing changed and the job not begun, any error of addrspace_map_alloc(), and:
  *   ADDRSPACE_EINVAL  job is NULL
  */
@@ -112,15 +115,15 @@ int addrspace_populate_begin(struct addrspace *as, struct addrspace_job *job, ui
 
 /**
  * Goes on with the job, visiting at most budget entries of page tables, and regions, and a constant
- * beyond: on the way down to where it stopped one entry a level and up to the ends of the entries on the
- * way back; and in the last step what the beginning of a job may visit.
+ * beyond: on the way down to where it stopped one entry a level and up to the ends of the entries
+ * on the way back; and in the last step what the beginning of a job may visit.
  *
  * A job that takes away frees what it visits, under the exclusive lock. Its last step gives back the
  * tables that it shared with what went from beside its range meanwhile, with an invalidation of its own
  * if there are any.
  *
- * A job that populates allocates, fills and prepares its frames without a lock: the hooks of the handler
- * that take part must bear that. Its last step links them under the exclusive lock.
+ * A job that populates allocates, fills and prepares its frames without a lock: the hooks of the
+ * handler that take part must bear that. Its last step links them under the exclusive lock.
  * @return 1: there is more to do. 0: done, and the job is the caller's to use again; also for one that
  *   addrspace_clear() or addrspace_destroy() has finished. Or:
  *   ADDRSPACE_EINVAL  job is NULL, budget is 0
@@ -131,8 +134,8 @@ int addrspace_job_step(struct addrspace_job *job, uint64_t budget);
 
 /**
  * Gives up populating: the job becomes one that returns all that it has taken, step by step. Exclusive
- * lock. The range is held until the last of them. Frames that were charged and not taken are uncharged at
- * once.
+ * lock. The range is held until the last of them. Frames that were charged and not taken are
+ * uncharged at once.
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL  job is NULL, or does not populate
  *   ADDRSPACE_ENOENT  the job is done

@@ -74,17 +74,19 @@ struct paging_handler {
 	 * none, and the call fails with ADDRSPACE_ENOMEM. frame->contents is set to DIRTY before.
 	 * Locked shared (a fault), exclusive, or not at all (init, a job that populates).
 	 *
-	 * Guest data is asked for by order 0, and in regions with a largest_leaf by 9 (2 MiB) or 18 (1 GiB)
-	 * first: false then leads to the next smaller order. contents holds for the whole run: where some
-	 * of its pages had been evicted, fill all of it and answer VALID, or refuse the run.
+	 * Guest data is asked for by order 0, and in regions with a largest_leaf by 9 (2 MiB) or 18
+	 * (1 GiB) first: false then leads to the next smaller order. contents holds for the whole
+	 * run: where some of its pages had been evicted, fill all of it and answer VALID, or refuse
+	 * the run.
 	 */
 	bool (*allocate)(void *ctx, const struct addrspace_frame_request *request,
 			 struct addrspace_frame *frame);
 	/**
 	 * Takes back a run, or any naturally aligned piece of a run that was allocated whole; request
-	 * describes the piece. After addrspace_collapse() also a naturally aligned run of guest data whose
-	 * frames came by several requests: a handler that remembers runs takes it apart. No CPU can reach it any more. A guest frame may hold the guest's secrets; or
-	 * none has seen it: of two faults on one page at once, one gives its frame back (locked shared).
+	 * describes the piece. After addrspace_collapse() also a naturally aligned run of guest
+	 * data whose frames came by several requests: a handler that remembers runs takes it apart.
+	 * No CPU can reach it any more. A guest frame may hold the guest's secrets; or none has
+	 * seen it: of two faults on one page at once, one gives its frame back (locked shared).
 	 * Locked as allocate.
 	 */
 	void (*free)(void *ctx, const struct addrspace_frame_request *request, uint64_t hpa);
@@ -93,8 +95,9 @@ struct paging_handler {
 	 * Frames of one run lie side by side. Optional: NULL says that the virtual address is hpa +
 	 * direct_map_offset (faster: no indirect call while walking). Locked in any way, or not at all.
 	 *
-	 * For the calls of access.h also where a page of a linear region's memory is, one page a call, or
-	 * NULL: out of reach, and the access ends there. With the direct map all such memory must be in it.
+	 * For the calls of access.h also where a page of a linear region's memory is, one page a
+	 * call, or NULL: out of reach, and the access ends there. With the direct map all such
+	 * memory must be in it.
 	 */
 	void *(*physical_to_virtual)(void *ctx, uint64_t hpa);
 	/** With physical_to_virtual NULL: virtual = hpa + direct_map_offset, modulo 2^64. */
@@ -102,29 +105,30 @@ struct paging_handler {
 	/** The inverse. Optional: addrspace_verify() holds the two against each other. */
 	uint64_t (*virtual_to_physical)(void *ctx, const void *address);
 	/**
-	 * Makes the contents of guest memory visible to an observer that misses this CPU's caches, after
-	 * the frame was filled and before the store that publishes it: on Arm, clean to the point of
-	 * coherency without FWB, invalidate the instruction cache without DIC (Arm ARM D7.5, B2.7.4).
-	 * It is not told the memory type: where a space has memory from this handler that is not
-	 * ADDRSPACE_WRITE_BACK, it cleans with FWB too. size is in bytes, whole pages. Optional. Locked
-	 * as allocate. With ADDRSPACE_ACCESS_PREPARE also after memory was written that
-	 * the guest has; locked shared.
+	 * Makes the contents of guest memory visible to an observer that misses this CPU's caches,
+	 * after the frame was filled and before the store that publishes it: on Arm, clean to the
+	 * point of coherency without FWB, invalidate the instruction cache without DIC (Arm ARM
+	 * D7.5, B2.7.4). It is not told the memory type: where a space has memory from this handler
+	 * that is not ADDRSPACE_WRITE_BACK, it cleans with FWB too. size is in bytes, whole pages.
+	 * Optional. Locked as allocate. With ADDRSPACE_ACCESS_PREPARE also after memory was written
+	 * that the guest has; locked shared.
 	 */
 	void (*prepare_frame)(void *ctx, uint64_t hpa, uint64_t size);
 	/**
 	 * Cleans stores to tables for a walker that does not snoop (an IOMMU that shares the table):
 	 * size bytes of host-virtual memory at entries, before a table is linked and after live entries
-	 * changed. By the time that a fault is answered with a page that is there, all entries on the way
-	 * to it have been cleaned, whichever CPU stored them. Optional. Locked as allocate.
+	 * changed. By the time that a fault is answered with a page that is there, all entries on
+	 * the way to it have been cleaned, whichever CPU stored them. Optional. Locked as allocate.
 	 */
 	void (*sync_table)(void *ctx, const void *entries, size_t size);
 	/**
 	 * Returns when no CPU in scope can use what the range's old entries said.
 	 *
-	 * ALL_CPUS comes under the exclusive lock: wait only for CPUs that are inside the guest. A CPU in
-	 * the hypervisor may be spinning for this very lock: mark it, and let it flush before its next
-	 * entry. THIS_CPU comes from a fault, under the shared lock. The stores to the tables are done;
-	 * the barrier that the instructions need is the hook's (Arm: DSB ISHST first).
+	 * ALL_CPUS comes under the exclusive lock: wait only for CPUs that are inside the guest. A
+	 * CPU in the hypervisor may be spinning for this very lock: mark it, and let it flush
+	 * before its next entry. THIS_CPU comes from a fault, under the shared lock. The stores to
+	 * the tables are done; the barrier that the instructions need is the hook's (Arm: DSB ISHST
+	 * first).
 	 */
 	void (*invalidate)(void *ctx, const struct addrspace_invalidation *invalidation);
 	/** The space's reader-writer lock. Optional, all four or none: then the caller serialises all
@@ -135,8 +139,8 @@ struct paging_handler {
 	void (*unlock_exclusive)(void *ctx);
 	/**
 	 * Charges frames of 4 KiB before they are allocated; false refuses with ADDRSPACE_EDQUOT.
-	 * Populating a range charges the whole range at once; replacing one charges the new frames before
-	 * the old are uncharged. Optional, both or none; locked as allocate.
+	 * Populating a range charges the whole range at once; replacing one charges the new frames
+	 * before the old are uncharged. Optional, both or none; locked as allocate.
 	 */
 	bool (*charge)(void *ctx, enum addrspace_frame_kind kind, uint64_t frames);
 	/** Takes a charge back: frames were freed, or what was charged could not be had. */

@@ -105,8 +105,8 @@ int addrspace_gstage_vcpu_moved(const struct addrspace *as, unsigned vmid);
  * Finds out what hgatp takes, for addrspace_gstage_identify(): its value after the widest MODE that
  * sticks was written, with all bits of the VMID set: those that exist read 1. 0 if only Bare sticks.
  *
- * Before guests run on this hart: hgatp is as it was afterwards, and all guest translations of this hart
- * are fenced. Interrupts are masked meanwhile.
+ * Before guests run on this hart: hgatp is as it was afterwards, and all guest translations of this
+ * hart are fenced. Interrupts are masked meanwhile.
  */
 uint64_t addrspace_gstage_probe(void);
 

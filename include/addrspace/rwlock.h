@@ -53,8 +53,9 @@ void addrspace_rwlock_init(struct addrspace_rwlock *lock, struct addrspace_rwloc
 			   uint32_t cpu_count);
 
 /**
- * Waits while a writer has its turn. cpu is the caller's CPU, below cpu_count: not checked, since a lock
- * has no way to refuse, and to let the caller in without counting it would be worse than a crash.
+ * Waits while a writer has its turn. cpu is the caller's CPU, below cpu_count: not checked, since a
+ * lock has no way to refuse, and to let the caller in without counting it would be worse than a
+ * crash.
  */
 void addrspace_rwlock_lock_shared(struct addrspace_rwlock *lock, uint32_t cpu);
 /** On the CPU that locked, with the same number. */

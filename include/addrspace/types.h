@@ -120,20 +120,21 @@ struct addrspace_attributes {
 	uint64_t cookie;
 	/**
 	 * addrspace_map_alloc() only: the largest run of frames that it asks the handler for at once. A
-	 * limit, not a demand: where CPU, alignment, region or memory do not allow such a leaf, the next
-	 * smaller size is tried. 4 KiB where left 0.
+	 * limit, not a demand: where CPU, alignment, region or memory do not allow such a leaf, the
+	 * next smaller size is tried. 4 KiB where left 0.
 	 */
 	enum addrspace_leaf largest_leaf;
 	/**
 	 * addrspace_map_alloc() only: a fault brings in as many pages, a power of two of at most
-	 * ADDRSPACE_MAX_FAULT_AROUND: the aligned block of so many around the page, as far as it lies in the
-	 * region, is not there yet, and memory goes. 0 and 1: the page alone.
+	 * ADDRSPACE_MAX_FAULT_AROUND: the aligned block of so many around the page, as far as it
+	 * lies in the region, is not there yet, and memory goes. 0 and 1: the page alone.
 	 */
 	unsigned fault_around;
 	/**
-	 * No leaf above 4 KiB may be executed: for CPUs that must not meet large executable leaves (Intel
-	 * erratum "instruction fetch may cause machine check error when page size is changed",
-	 * CVE-2018-12207, "iTLB multihit"). Where execution is allowed all leaves are pages.
+	 * No leaf above 4 KiB may be executed: for CPUs that must not meet large executable leaves
+	 * (Intel erratum "instruction fetch may cause machine check error when page size is
+	 * changed", CVE-2018-12207, "iTLB multihit"). Where execution is allowed all leaves are
+	 * pages.
 	 */
 	bool small_executable;
 };

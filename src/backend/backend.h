@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What backs a region. backend.c and this file are the one place that looks at a backend's kind; each
- * kind has a file. A new kind adds a member to the public union, a file here, and a case to each switch.
+ * kind has a file. A new kind adds a member to the public union, a file here, and a case to each
+ * switch.
  */
 #ifndef ADDRSPACE_SRC_BACKEND_BACKEND_H
 #define ADDRSPACE_SRC_BACKEND_BACKEND_H

@@ -7,7 +7,8 @@
 #define CAUSE_LOAD  21
 #define CAUSE_STORE 23
 
-/* htinst of an access to the guest's own page table, where a 32-bit or 64-bit entry was read or written. */
+/* htinst of an access to the guest's own page table, where a 32-bit or 64-bit entry was read or
+ * written. */
 #define WALK_READ_32  0x2000
 #define WALK_WRITE_32 0x2020
 #define WALK_READ_64  0x3000
