@@ -133,6 +133,23 @@ int fixture_teardown(void **state)
 	return 0;
 }
 
+int fixture_setup_machine(void **state)
+{
+	static struct fake_machine machine;
+
+	fake_machine_init(&machine, UINT64_C(4) << 20);
+	machine.allow_unlocked = true;
+	*state = &machine;
+	return 0;
+}
+
+int fixture_teardown_machine(void **state)
+{
+	fake_machine_assert_all_returned(*state);
+	fake_machine_destroy(*state);
+	return 0;
+}
+
 int fixture_setup_linear(void **state)
 {
 	int result = fixture_setup(state);

@@ -75,6 +75,10 @@ int fixture_setup_with(void **state, uint64_t arena_size);
 /** cmocka teardown: checks tables, TLBs, charges and addrspace_verify(), destroys the space, and
  * checks that every frame came back. */
 int fixture_teardown(void **state);
+/** A machine without a space and without locks, for tests of init itself: *state is the machine. Teardown:
+ * every frame came back. */
+int fixture_setup_machine(void **state);
+int fixture_teardown_machine(void **state);
 /** Everything the teardown checks before it destroys; call it between operations as you like. */
 void fixture_check(struct fixture *fixture);
 /** Destroys the space now, as the teardown does. */

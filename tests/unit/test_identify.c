@@ -493,23 +493,6 @@ static void gstage_refuses_null_pointers(void **state)
 
 /* ---- init with what was identified ---- */
 
-static int machine_setup(void **state)
-{
-	static struct fake_machine machine;
-
-	fake_machine_init(&machine, UINT64_C(4) << 20);
-	machine.allow_unlocked = true;
-	*state = &machine;
-	return 0;
-}
-
-static int machine_teardown(void **state)
-{
-	fake_machine_assert_all_returned(*state);
-	fake_machine_destroy(*state);
-	return 0;
-}
-
 static int start(struct addrspace *as, struct fake_machine *machine,
 		 const struct addrspace_format *format, unsigned gpa_bits,
 		 const struct addrspace_cpu *cpu)
@@ -696,7 +679,8 @@ static void init_takes_every_identified_cpu(void **state)
 	addrspace_destroy(&as);
 }
 
-#define ON_MACHINE(test) cmocka_unit_test_setup_teardown(test, machine_setup, machine_teardown)
+#define ON_MACHINE(test)                                                                           \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_machine, fixture_teardown_machine)
 
 int main(void)
 {

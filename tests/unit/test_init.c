@@ -10,24 +10,6 @@
 
 #define ALL_LEAVES (ADDRSPACE_CPU_LEAF_2M | ADDRSPACE_CPU_LEAF_1G)
 
-/** A machine without a space. */
-static int machine_setup(void **state)
-{
-	static struct fake_machine machine;
-
-	fake_machine_init(&machine, UINT64_C(4) << 20);
-	machine.allow_unlocked = true;
-	*state = &machine;
-	return 0;
-}
-
-static int machine_teardown(void **state)
-{
-	fake_machine_assert_all_returned(*state);
-	fake_machine_destroy(*state);
-	return 0;
-}
-
 static int try_init(struct fake_machine *machine, const struct addrspace_format *format,
 		    unsigned gpa_bits, unsigned levels, unsigned host_bits, uint32_t cpu_features)
 {
@@ -346,7 +328,8 @@ static void root_registers_stay_the_same_through_clear(void **state)
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_REGION_NODE], 0);
 }
 
-#define ON_MACHINE(test) cmocka_unit_test_setup_teardown(test, machine_setup, machine_teardown)
+#define ON_MACHINE(test)                                                                           \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_machine, fixture_teardown_machine)
 
 int main(void)
 {

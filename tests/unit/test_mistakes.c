@@ -5,20 +5,10 @@
 
 #include "layouts.h"
 
-#define PAGE   FAKE_PAGE_SIZE
-#define MIB    (UINT64_C(1) << 20)
-#define GIB    (UINT64_C(1) << 30)
-#define LINEAR UINT64_C(0x80000000) /* registered host memory, 1 GiB aligned */
-#define RW     (ADDRSPACE_READ | ADDRSPACE_WRITE)
-
-static int linear_setup(void **state)
-{
-	int result = fixture_setup(state);
-	struct fixture *fixture = *state;
-
-	fake_machine_register_linear(&fixture->machine, LINEAR, 2 * GIB);
-	return result;
-}
+#define PAGE FAKE_PAGE_SIZE
+#define MIB  (UINT64_C(1) << 20)
+#define GIB  (UINT64_C(1) << 30)
+#define RW   (ADDRSPACE_READ | ADDRSPACE_WRITE)
 
 static void map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size, uint64_t hpa)
 {
@@ -144,7 +134,7 @@ static void tables_are_freed_only_after_the_invalidation_has_returned(void **sta
 	struct fixture *fixture = *state;
 	struct watch watch;
 
-	map_linear(fixture, GIB - 4 * PAGE, 8 * PAGE, LINEAR);
+	map_linear(fixture, GIB - 4 * PAGE, 8 * PAGE, FIXTURE_LINEAR);
 	fixture_warm(fixture, GIB - PAGE, ADDRSPACE_READ);
 	fixture_warm(fixture, GIB, ADDRSPACE_READ);
 	fake_machine_add_hot(&fixture->machine, GIB - PAGE, ADDRSPACE_READ);
@@ -171,8 +161,8 @@ static void replaced_frames_are_freed_only_after_the_invalidation_has_returned(v
 	fake_machine_hand_over(&fixture->machine, lent, PAGE, fixture_rw.cookie);
 	watch_end(fixture, &watch, 1);
 	watch_start(fixture, &watch);
-	assert_int_equal(addrspace_map_linear(&fixture->as, 2 * PAGE, PAGE, LINEAR, &fixture_rw,
-					      ADDRSPACE_MAP_REPLACE),
+	assert_int_equal(addrspace_map_linear(&fixture->as, 2 * PAGE, PAGE, FIXTURE_LINEAR,
+					      &fixture_rw, ADDRSPACE_MAP_REPLACE),
 			 0);
 	watch_end(fixture, &watch, 1);
 }
@@ -217,7 +207,8 @@ static void flush_of_large_and_small_leaves_steps_by_the_smallest(void **state)
 	struct fixture *fixture = *state;
 	const struct addrspace_invalidation *invalidation;
 
-	map_linear(fixture, 2 * MIB - 2 * PAGE, 4 * MIB + 3 * PAGE, LINEAR + 2 * MIB - 2 * PAGE);
+	map_linear(fixture, 2 * MIB - 2 * PAGE, 4 * MIB + 3 * PAGE,
+		   FIXTURE_LINEAR + 2 * MIB - 2 * PAGE);
 	fixture_warm(fixture, 2 * MIB - 2 * PAGE, ADDRSPACE_READ);
 	fixture_warm(fixture, 2 * MIB - PAGE, ADDRSPACE_READ);
 	fixture_warm(fixture, 3 * MIB, ADDRSPACE_READ);
@@ -240,7 +231,7 @@ static void invalidation_names_guest_physical_addresses_and_every_cpu(void **sta
 	struct fixture *fixture = *state;
 	const struct addrspace_invalidation *invalidation;
 
-	map_linear(fixture, 7 * MIB, 4 * PAGE, LINEAR + 3 * MIB);
+	map_linear(fixture, 7 * MIB, 4 * PAGE, FIXTURE_LINEAR + 3 * MIB);
 	map_alloc(fixture, 9 * MIB, 4 * PAGE, ADDRSPACE_MAP_POPULATE);
 	unmap(fixture, 7 * MIB + PAGE, PAGE);
 	invalidation = fake_machine_invalidation(&fixture->machine, 0);
@@ -311,7 +302,7 @@ static void unmap_4_kib_inside_a_large_leaf_keeps_all_other_pages(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	fixture_warm(fixture, 5 * MIB, ADDRSPACE_READ);
 	fixture_warm(fixture, 6 * MIB - PAGE, ADDRSPACE_READ);
 	fake_machine_add_hot(&fixture->machine, 5 * MIB, ADDRSPACE_READ);
@@ -322,7 +313,8 @@ static void unmap_4_kib_inside_a_large_leaf_keeps_all_other_pages(void **state)
 		if (offset == MIB)
 			fixture_assert_not_mapped(fixture, 4 * MIB + offset);
 		else
-			fixture_assert_mapped(fixture, 4 * MIB + offset, LINEAR + offset, PAGE, RW);
+			fixture_assert_mapped(fixture, 4 * MIB + offset, FIXTURE_LINEAR + offset,
+					      PAGE, RW);
 	}
 	assert_unreachable(fixture, 5 * MIB);
 }
@@ -332,7 +324,7 @@ static void protect_4_kib_inside_a_large_leaf_changes_that_page_only(void **stat
 	struct fixture *fixture = *state;
 	struct fake_access_result result;
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	fixture_warm(fixture, 5 * MIB, ADDRSPACE_WRITE);
 	fixture_warm(fixture, 6 * MIB - PAGE, ADDRSPACE_WRITE);
 	fake_machine_add_hot(&fixture->machine, 5 * MIB, RW);
@@ -340,7 +332,7 @@ static void protect_4_kib_inside_a_large_leaf_changes_that_page_only(void **stat
 	assert_int_equal(addrspace_protect(&fixture->as, 5 * MIB, PAGE, ADDRSPACE_READ), 0);
 	fake_machine_clear_hot(&fixture->machine);
 	for (uint64_t offset = 0; offset < 2 * MIB; offset += PAGE)
-		fixture_assert_mapped(fixture, 4 * MIB + offset, LINEAR + offset, PAGE,
+		fixture_assert_mapped(fixture, 4 * MIB + offset, FIXTURE_LINEAR + offset, PAGE,
 				      offset == MIB ? ADDRSPACE_READ : RW);
 	/* A CPU may still hold the hole that it met while the leaf was broken. */
 	fixture_warm(fixture, 5 * MIB, ADDRSPACE_READ);
@@ -357,14 +349,15 @@ static void part_of_a_1_gib_leaf_can_go_and_the_rest_stays(void **state)
 	uint64_t gpa = GIB + 9 * MIB + 3 * PAGE;
 	uint64_t size = leaf == GIB ? GIB : 16 * MIB;
 
-	map_linear(fixture, GIB, size, LINEAR);
-	fixture_assert_mapped(fixture, GIB, LINEAR, leaf, RW);
+	map_linear(fixture, GIB, size, FIXTURE_LINEAR);
+	fixture_assert_mapped(fixture, GIB, FIXTURE_LINEAR, leaf, RW);
 	unmap(fixture, gpa, PAGE);
 	fixture_assert_not_mapped(fixture, gpa);
-	fixture_assert_mapped(fixture, gpa - PAGE, LINEAR + (gpa - PAGE - GIB), PAGE, RW);
-	fixture_assert_mapped(fixture, gpa + PAGE, LINEAR + (gpa + PAGE - GIB), PAGE, RW);
-	fixture_assert_mapped(fixture, GIB, LINEAR, leaf_2m(fixture), RW);
-	fixture_assert_mapped(fixture, GIB + size - 1, LINEAR + size - 1, leaf_2m(fixture), RW);
+	fixture_assert_mapped(fixture, gpa - PAGE, FIXTURE_LINEAR + (gpa - PAGE - GIB), PAGE, RW);
+	fixture_assert_mapped(fixture, gpa + PAGE, FIXTURE_LINEAR + (gpa + PAGE - GIB), PAGE, RW);
+	fixture_assert_mapped(fixture, GIB, FIXTURE_LINEAR, leaf_2m(fixture), RW);
+	fixture_assert_mapped(fixture, GIB + size - 1, FIXTURE_LINEAR + size - 1, leaf_2m(fixture),
+			      RW);
 }
 
 static void large_leaf_fits_where_small_pages_have_been(void **state)
@@ -372,11 +365,11 @@ static void large_leaf_fits_where_small_pages_have_been(void **state)
 	struct fixture *fixture = *state;
 
 	for (unsigned i = 0; i < 512; i += 7)
-		map_linear(fixture, 4 * MIB + i * PAGE, PAGE, LINEAR + PAGE);
+		map_linear(fixture, 4 * MIB + i * PAGE, PAGE, FIXTURE_LINEAR + PAGE);
 	for (unsigned i = 0; i < 512; i += 7)
 		unmap(fixture, 4 * MIB + i * PAGE, PAGE);
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
-	fixture_assert_mapped(fixture, 5 * MIB, LINEAR + MIB, leaf_2m(fixture), RW);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
+	fixture_assert_mapped(fixture, 5 * MIB, FIXTURE_LINEAR + MIB, leaf_2m(fixture), RW);
 }
 
 static void large_leaf_fits_after_a_small_map_has_failed(void **state)
@@ -385,13 +378,13 @@ static void large_leaf_fits_after_a_small_map_has_failed(void **state)
 
 	for (unsigned n = 1; n <= fixture->as.levels; n++) {
 		fixture->machine.fail_at = n;
-		assert_int_equal(
-			addrspace_map_linear(&fixture->as, 4 * MIB, PAGE, LINEAR, &fixture_rw, 0),
-			ADDRSPACE_ENOMEM);
+		assert_int_equal(addrspace_map_linear(&fixture->as, 4 * MIB, PAGE, FIXTURE_LINEAR,
+						      &fixture_rw, 0),
+				 ADDRSPACE_ENOMEM);
 	}
 	fixture->machine.fail_at = 0;
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
-	fixture_assert_mapped(fixture, 5 * MIB, LINEAR + MIB, leaf_2m(fixture), RW);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
+	fixture_assert_mapped(fixture, 5 * MIB, FIXTURE_LINEAR + MIB, leaf_2m(fixture), RW);
 }
 
 /* ---- faults ---- */
@@ -493,7 +486,7 @@ static void failed_map_leaves_no_entry_no_table_and_no_frame(void **state)
 	unsigned n = 0;
 	int error;
 
-	map_linear(fixture, GIB, PAGE, LINEAR);
+	map_linear(fixture, GIB, PAGE, FIXTURE_LINEAR);
 	fake_machine_snapshot(&fixture->machine, &fixture->as, &before);
 	for (;;) {
 		fixture->machine.fail_at = ++n;
@@ -524,7 +517,7 @@ static void out_of_memory_is_reported_as_out_of_memory(void **state)
 	assert_int_equal(addrspace_map_alloc(&fixture->as, 4 * MIB, PAGE, &fixture_rw,
 					     ADDRSPACE_MAP_POPULATE),
 			 ADDRSPACE_ENOMEM);
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	if (leaf_2m(fixture) == 2 * MIB) {
 		fixture->machine.fail_at = 1;
 		assert_int_equal(addrspace_unmap(&fixture->as, 4 * MIB, PAGE), ADDRSPACE_ENOMEM);
@@ -593,7 +586,7 @@ static void remaining_is_what_is_left_after_the_address(void **state)
 	struct addrspace_translation translation;
 
 	map_alloc(fixture, 2 * MIB, 8 * PAGE, ADDRSPACE_MAP_POPULATE);
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	assert_int_equal(addrspace_translate(&fixture->as, 2 * MIB + 3 * PAGE + 0x10, &translation),
 			 0);
 	assert_int_equal(translation.remaining, PAGE - 0x10);
@@ -661,8 +654,9 @@ static void host_address_beyond_the_hosts_width_is_refused(void **state)
 			 ADDRSPACE_ERANGE);
 	assert_int_equal(addrspace_map_linear(as, 0, 2 * PAGE, host_limit - PAGE, &fixture_rw, 0),
 			 ADDRSPACE_ERANGE);
-	assert_int_equal(addrspace_map_linear(as, 0, PAGE, host_limit + LINEAR, &fixture_rw, 0),
-			 ADDRSPACE_ERANGE);
+	assert_int_equal(
+		addrspace_map_linear(as, 0, PAGE, host_limit + FIXTURE_LINEAR, &fixture_rw, 0),
+		ADDRSPACE_ERANGE);
 	assert_false(addrspace_contains_range(as, 0, PAGE));
 	map_linear(fixture, 0, PAGE, host_limit - PAGE);
 	fixture_assert_mapped(fixture, 0, host_limit - PAGE, PAGE, RW);
@@ -767,8 +761,8 @@ static void region_without_permissions_is_unmapped_and_leaks_nothing(void **stat
 	assert_int_equal(
 		addrspace_map_alloc(&fixture->as, 0, 8 * PAGE, &guard, ADDRSPACE_MAP_POPULATE), 0);
 	assert_int_equal(addrspace_map_alloc(&fixture->as, MIB, MIB, &guard, 0), 0);
-	assert_int_equal(addrspace_map_linear(&fixture->as, 4 * MIB, 4 * MIB, LINEAR, &guard, 0),
-			 0);
+	assert_int_equal(
+		addrspace_map_linear(&fixture->as, 4 * MIB, 4 * MIB, FIXTURE_LINEAR, &guard, 0), 0);
 	fixture_check(fixture);
 	unmap(fixture, 3 * PAGE, 5 * MIB);
 	fixture_check(fixture);
@@ -786,8 +780,8 @@ static void unmap_goes_on_behind_holes_and_ends(void **state)
 	struct addrspace_run run;
 
 	map_alloc(fixture, 0, 2 * PAGE, ADDRSPACE_MAP_POPULATE);
-	map_linear(fixture, 2 * MIB + PAGE, PAGE, LINEAR);
-	map_linear(fixture, GIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 2 * MIB + PAGE, PAGE, FIXTURE_LINEAR);
+	map_linear(fixture, GIB, 2 * MIB, FIXTURE_LINEAR);
 	map_alloc(fixture, 2 * GIB, GIB, 0);
 	guest_resolves(fixture, 0, 2 * GIB + 600 * MIB, ADDRSPACE_READ);
 	map_alloc(fixture, limit - PAGE, PAGE, ADDRSPACE_MAP_POPULATE);
@@ -886,7 +880,7 @@ static void page_without_execute_permission_cannot_be_executed(void **state)
 	struct fake_access_result result;
 
 	map_alloc(fixture, 0, PAGE, ADDRSPACE_MAP_POPULATE);
-	map_linear(fixture, 2 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 2 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	for (unsigned i = 0; i < 2; i++) {
 		guest_resolves(fixture, 0, i * 2 * MIB, ADDRSPACE_READ);
 		assert_int_equal(fake_cpu_access(&fixture->machine, 0, i * 2 * MIB,
@@ -1088,7 +1082,7 @@ static void dirty_bit_that_hardware_sets_meanwhile_survives_a_split(void **state
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	trap_store(fixture, 5 * MIB, leaf_2m(fixture) == PAGE ? 0 : 1);
 	assert_int_equal(addrspace_protect(&fixture->as, 5 * MIB, PAGE, ADDRSPACE_READ), 0);
 	trap_end();
@@ -1101,7 +1095,7 @@ static void dirty_bit_that_hardware_sets_meanwhile_survives_a_hole(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	trap_store(fixture, 5 * MIB, leaf_2m(fixture) == PAGE ? 0 : 1);
 	unmap(fixture, 5 * MIB, PAGE);
 	trap_end();
@@ -1116,7 +1110,7 @@ static void dirty_bit_that_hardware_sets_meanwhile_survives_a_move_nearby(void *
 	struct fixture *fixture = *state;
 	uint64_t lent = fake_machine_lend(&fixture->machine, 0);
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	trap_store(fixture, 5 * MIB, leaf_2m(fixture) == PAGE ? 0 : 1);
 	assert_int_equal(addrspace_replace_frame(&fixture->as, 5 * MIB, lent, NULL, NULL), 0);
 	trap_end();
@@ -1125,7 +1119,8 @@ static void dirty_bit_that_hardware_sets_meanwhile_survives_a_move_nearby(void *
 			assert_dirty(fixture, gpa);
 }
 
-#define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
+#define LINEAR_TEST(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_linear, fixture_teardown)
 
 int main(void)
 {

@@ -311,23 +311,6 @@ static void live_nx_is_a_defect_without_it(void **state)
 
 /* ---- init ---- */
 
-static int machine_setup(void **state)
-{
-	static struct fake_machine machine;
-
-	fake_machine_init(&machine, UINT64_C(4) << 20);
-	machine.allow_unlocked = true;
-	*state = &machine;
-	return 0;
-}
-
-static int machine_teardown(void **state)
-{
-	fake_machine_assert_all_returned(*state);
-	fake_machine_destroy(*state);
-	return 0;
-}
-
 /** A configuration that init takes. */
 static struct addrspace_config sound_config(struct fake_machine *machine)
 {
@@ -483,7 +466,8 @@ static void other_formats_do_not_look_at_the_pat(void **state)
 #test " [" #layout "]", test, fixture_setup_linear, fixture_teardown,              \
 			(void *)(uintptr_t) & (layout)                                             \
 	}
-#define ON_MACHINE(test) cmocka_unit_test_setup_teardown(test, machine_setup, machine_teardown)
+#define ON_MACHINE(test)                                                                           \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_machine, fixture_teardown_machine)
 
 int main(void)
 {

@@ -2,22 +2,12 @@
 /* Leaves without permissions: out of the guest's reach, but their frames and addresses stay. */
 #include "layouts.h"
 
-#define PAGE   FAKE_PAGE_SIZE
-#define MIB    (UINT64_C(1) << 20)
-#define GIB    (UINT64_C(1) << 30)
-#define LINEAR UINT64_C(0x80000000) /* registered host memory, 1 GiB aligned */
-#define RW     (ADDRSPACE_READ | ADDRSPACE_WRITE)
+#define PAGE FAKE_PAGE_SIZE
+#define MIB  (UINT64_C(1) << 20)
+#define GIB  (UINT64_C(1) << 30)
+#define RW   (ADDRSPACE_READ | ADDRSPACE_WRITE)
 
 static const struct addrspace_attributes guard = {.cookie = 0x600d};
-
-static int linear_setup(void **state)
-{
-	int result = fixture_setup(state);
-	struct fixture *fixture = *state;
-
-	fake_machine_register_linear(&fixture->machine, LINEAR, 2 * GIB);
-	return result;
-}
 
 static void map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size, uint64_t hpa)
 {
@@ -122,14 +112,14 @@ static void large_leaf_without_permissions_stays_one_leaf(void **state)
 	uint64_t leaf = layout_largest_leaf(fixture->layout);
 	uint64_t tables;
 
-	map_linear(fixture, GIB, leaf, LINEAR);
+	map_linear(fixture, GIB, leaf, FIXTURE_LINEAR);
 	tables = fixture->machine.live[ADDRSPACE_FRAME_TABLE];
 	protect(fixture, GIB, leaf, 0);
 	assert_int_equal(parked_run(fixture, 0).leaf_size, leaf);
-	assert_int_equal(parked_run(fixture, 0).hpa, LINEAR);
+	assert_int_equal(parked_run(fixture, 0).hpa, FIXTURE_LINEAR);
 	assert_denied(fixture, GIB + leaf / 2);
 	protect(fixture, GIB, leaf, RW);
-	fixture_assert_mapped(fixture, GIB + leaf - 1, LINEAR + leaf - 1, leaf, RW);
+	fixture_assert_mapped(fixture, GIB + leaf - 1, FIXTURE_LINEAR + leaf - 1, leaf, RW);
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_TABLE], tables);
 }
 
@@ -137,15 +127,15 @@ static void part_of_a_large_leaf_without_permissions_can_get_some(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	protect(fixture, 4 * MIB, 2 * MIB, 0);
 	protect(fixture, 5 * MIB, PAGE, RW);
-	fixture_assert_mapped(fixture, 5 * MIB, LINEAR + MIB, PAGE, RW);
+	fixture_assert_mapped(fixture, 5 * MIB, FIXTURE_LINEAR + MIB, PAGE, RW);
 	assert_int_equal(fixture_guest(fixture, 0, 5 * MIB, ADDRSPACE_WRITE),
 			 ADDRSPACE_FAULT_RESOLVED);
 	assert_denied(fixture, 5 * MIB - PAGE);
 	assert_denied(fixture, 5 * MIB + PAGE);
-	assert_int_equal(parked_run(fixture, 5 * MIB + PAGE).hpa, LINEAR + MIB + PAGE);
+	assert_int_equal(parked_run(fixture, 5 * MIB + PAGE).hpa, FIXTURE_LINEAR + MIB + PAGE);
 	assert_int_equal(parked_run(fixture, 5 * MIB + PAGE).size, MIB - PAGE);
 }
 
@@ -153,21 +143,21 @@ static void part_of_a_large_leaf_can_lose_all_permissions(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	fixture_warm(fixture, 5 * MIB, ADDRSPACE_WRITE);
 	protect(fixture, 5 * MIB, PAGE, 0);
 	assert_denied(fixture, 5 * MIB);
-	fixture_assert_mapped(fixture, 5 * MIB - PAGE, LINEAR + MIB - PAGE, PAGE, RW);
-	fixture_assert_mapped(fixture, 5 * MIB + PAGE, LINEAR + MIB + PAGE, PAGE, RW);
+	fixture_assert_mapped(fixture, 5 * MIB - PAGE, FIXTURE_LINEAR + MIB - PAGE, PAGE, RW);
+	fixture_assert_mapped(fixture, 5 * MIB + PAGE, FIXTURE_LINEAR + MIB + PAGE, PAGE, RW);
 	protect(fixture, 5 * MIB, PAGE, RW);
-	fixture_assert_mapped(fixture, 5 * MIB, LINEAR + MIB, PAGE, RW);
+	fixture_assert_mapped(fixture, 5 * MIB, FIXTURE_LINEAR + MIB, PAGE, RW);
 }
 
 static void part_of_a_large_leaf_without_permissions_can_be_unmapped(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 4 * MIB, 4 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 4 * MIB, FIXTURE_LINEAR);
 	protect(fixture, 4 * MIB, 4 * MIB, 0);
 	assert_int_equal(addrspace_unmap(&fixture->as, 5 * MIB, PAGE), 0);
 	assert_int_equal(fixture_guest(fixture, 0, 5 * MIB, ADDRSPACE_READ),
@@ -176,10 +166,12 @@ static void part_of_a_large_leaf_without_permissions_can_be_unmapped(void **stat
 	assert_int_equal(parked_run(fixture, 5 * MIB).gpa, 5 * MIB + PAGE);
 	protect(fixture, 4 * MIB, MIB, RW);
 	protect(fixture, 5 * MIB + PAGE, 3 * MIB - PAGE, ADDRSPACE_READ);
-	fixture_assert_mapped(fixture, 5 * MIB - PAGE, LINEAR + MIB - PAGE, PAGE, RW);
+	fixture_assert_mapped(fixture, 5 * MIB - PAGE, FIXTURE_LINEAR + MIB - PAGE, PAGE, RW);
 	fixture_assert_not_mapped(fixture, 5 * MIB);
-	fixture_assert_mapped(fixture, 5 * MIB + PAGE, LINEAR + MIB + PAGE, PAGE, ADDRSPACE_READ);
-	fixture_assert_mapped(fixture, 7 * MIB, LINEAR + 3 * MIB, leaf_2m(fixture), ADDRSPACE_READ);
+	fixture_assert_mapped(fixture, 5 * MIB + PAGE, FIXTURE_LINEAR + MIB + PAGE, PAGE,
+			      ADDRSPACE_READ);
+	fixture_assert_mapped(fixture, 7 * MIB, FIXTURE_LINEAR + 3 * MIB, leaf_2m(fixture),
+			      ADDRSPACE_READ);
 }
 
 static void frames_without_permissions_are_freed_by_unmap(void **state)
@@ -212,11 +204,11 @@ static void frames_without_permissions_are_freed_by_a_map_that_replaces_them(voi
 
 	map_populated(fixture, 0, 8 * PAGE);
 	protect(fixture, 0, 8 * PAGE, 0);
-	assert_int_equal(addrspace_map_linear(&fixture->as, 2 * PAGE, 4 * PAGE, LINEAR, &fixture_rw,
-					      ADDRSPACE_MAP_REPLACE),
+	assert_int_equal(addrspace_map_linear(&fixture->as, 2 * PAGE, 4 * PAGE, FIXTURE_LINEAR,
+					      &fixture_rw, ADDRSPACE_MAP_REPLACE),
 			 0);
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_GUEST], 4);
-	fixture_assert_mapped(fixture, 3 * PAGE, LINEAR + PAGE, PAGE, RW);
+	fixture_assert_mapped(fixture, 3 * PAGE, FIXTURE_LINEAR + PAGE, PAGE, RW);
 	assert_denied(fixture, PAGE);
 	assert_denied(fixture, 6 * PAGE);
 }
@@ -227,8 +219,9 @@ static void map_onto_leaves_without_permissions_is_refused(void **state)
 
 	map_populated(fixture, 0, 2 * PAGE);
 	protect(fixture, 0, 2 * PAGE, 0);
-	assert_int_equal(addrspace_map_linear(&fixture->as, PAGE, PAGE, LINEAR, &fixture_rw, 0),
-			 ADDRSPACE_EEXIST);
+	assert_int_equal(
+		addrspace_map_linear(&fixture->as, PAGE, PAGE, FIXTURE_LINEAR, &fixture_rw, 0),
+		ADDRSPACE_EEXIST);
 	assert_int_equal(fixture->machine.live[ADDRSPACE_FRAME_GUEST], 2);
 }
 
@@ -275,15 +268,15 @@ static void page_of_a_large_leaf_without_permissions_can_be_moved(void **state)
 	struct fixture *fixture = *state;
 	uint64_t lent = fake_machine_lend(&fixture->machine, 0);
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	protect(fixture, 4 * MIB, 2 * MIB, 0);
 	assert_int_equal(addrspace_replace_frame(&fixture->as, 5 * MIB, lent, NULL, NULL), 0);
 	assert_int_equal(parked_run(fixture, 5 * MIB).hpa, lent);
 	assert_denied(fixture, 5 * MIB);
 	protect(fixture, 4 * MIB, 2 * MIB, RW);
 	fixture_assert_mapped(fixture, 5 * MIB, lent, PAGE, RW);
-	fixture_assert_mapped(fixture, 5 * MIB - PAGE, LINEAR + MIB - PAGE, PAGE, RW);
-	fixture_assert_mapped(fixture, 5 * MIB + PAGE, LINEAR + MIB + PAGE, PAGE, RW);
+	fixture_assert_mapped(fixture, 5 * MIB - PAGE, FIXTURE_LINEAR + MIB - PAGE, PAGE, RW);
+	fixture_assert_mapped(fixture, 5 * MIB + PAGE, FIXTURE_LINEAR + MIB + PAGE, PAGE, RW);
 }
 
 static void leaf_without_permissions_at_host_address_0_is_not_empty(void **state)
@@ -323,8 +316,8 @@ static void memory_type_outlives_the_permissions(void **state)
 		attributes.memory_type = (enum addrspace_memory_type)type;
 		if (!layout_has_type(fixture->layout, attributes.memory_type))
 			continue;
-		assert_int_equal(addrspace_map_linear(&fixture->as, type * PAGE, PAGE, LINEAR,
-						      &attributes, 0),
+		assert_int_equal(addrspace_map_linear(&fixture->as, type * PAGE, PAGE,
+						      FIXTURE_LINEAR, &attributes, 0),
 				 0);
 		protect(fixture, type * PAGE, PAGE, 0);
 		protect(fixture, type * PAGE, PAGE, RW);
@@ -357,7 +350,7 @@ static void split_of_a_leaf_without_permissions_that_fails_changes_nothing(void 
 
 	if (leaf_2m(fixture) == PAGE)
 		return;
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	protect(fixture, 4 * MIB, 2 * MIB, 0);
 	fake_machine_snapshot(&fixture->machine, &fixture->as, &before);
 	fixture->machine.fail_at = 1;
@@ -381,7 +374,8 @@ static void lazy_page_not_yet_there_survives_a_time_without_permissions(void **s
 			 ADDRSPACE_FAULT_RESOLVED);
 }
 
-#define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
+#define LINEAR_TEST(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_linear, fixture_teardown)
 
 int main(void)
 {

@@ -6,21 +6,11 @@
 
 #include "layouts.h"
 
-#define PAGE   FAKE_PAGE_SIZE
-#define MIB    (UINT64_C(1) << 20)
-#define GIB    (UINT64_C(1) << 30)
-#define TIB    (UINT64_C(1) << 40)
-#define LINEAR UINT64_C(0x80000000) /* registered host memory, 1 GiB aligned */
-#define RW     (ADDRSPACE_READ | ADDRSPACE_WRITE)
-
-static int linear_setup(void **state)
-{
-	int result = fixture_setup(state);
-	struct fixture *fixture = *state;
-
-	fake_machine_register_linear(&fixture->machine, LINEAR, 2 * GIB);
-	return result;
-}
+#define PAGE FAKE_PAGE_SIZE
+#define MIB  (UINT64_C(1) << 20)
+#define GIB  (UINT64_C(1) << 30)
+#define TIB  (UINT64_C(1) << 40)
+#define RW   (ADDRSPACE_READ | ADDRSPACE_WRITE)
 
 static void map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size, uint64_t hpa,
 		       const struct addrspace_attributes *attributes)
@@ -60,10 +50,10 @@ static void translation_gives_the_host_address_of_the_very_byte(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 4 * MIB, 4 * MIB, LINEAR + 2 * MIB, &fixture_rw);
+	map_linear(fixture, 4 * MIB, 4 * MIB, FIXTURE_LINEAR + 2 * MIB, &fixture_rw);
 	for (uint64_t offset = 1; offset < 4 * MIB; offset = offset * 3 + 5)
 		assert_int_equal(translated(fixture, 4 * MIB + offset).hpa,
-				 LINEAR + 2 * MIB + offset);
+				 FIXTURE_LINEAR + 2 * MIB + offset);
 }
 
 static void translation_of_an_allocated_page_is_what_the_guest_reaches(void **state)
@@ -85,10 +75,10 @@ static void first_and_last_byte_of_a_region_translate_and_their_neighbours_do_no
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 3 * PAGE, 5 * PAGE, LINEAR, &fixture_rw);
+	map_linear(fixture, 3 * PAGE, 5 * PAGE, FIXTURE_LINEAR, &fixture_rw);
 	assert_not_translated(fixture, 3 * PAGE - 1, ADDRSPACE_ENOENT);
-	assert_int_equal(translated(fixture, 3 * PAGE).hpa, LINEAR);
-	assert_int_equal(translated(fixture, 8 * PAGE - 1).hpa, LINEAR + 5 * PAGE - 1);
+	assert_int_equal(translated(fixture, 3 * PAGE).hpa, FIXTURE_LINEAR);
+	assert_int_equal(translated(fixture, 8 * PAGE - 1).hpa, FIXTURE_LINEAR + 5 * PAGE - 1);
 	assert_not_translated(fixture, 8 * PAGE, ADDRSPACE_ENOENT);
 }
 
@@ -97,11 +87,11 @@ static void first_and_last_byte_of_a_large_leaf_translate(void **state)
 	struct fixture *fixture = *state;
 	uint64_t leaf = layout_largest_leaf(fixture->layout);
 
-	map_linear(fixture, GIB, leaf, LINEAR, &fixture_rw);
-	assert_int_equal(translated(fixture, GIB).hpa, LINEAR);
+	map_linear(fixture, GIB, leaf, FIXTURE_LINEAR, &fixture_rw);
+	assert_int_equal(translated(fixture, GIB).hpa, FIXTURE_LINEAR);
 	assert_int_equal(translated(fixture, GIB).leaf_size, leaf);
 	assert_int_equal(translated(fixture, GIB).remaining, leaf);
-	assert_int_equal(translated(fixture, GIB + leaf - 1).hpa, LINEAR + leaf - 1);
+	assert_int_equal(translated(fixture, GIB + leaf - 1).hpa, FIXTURE_LINEAR + leaf - 1);
 	assert_int_equal(translated(fixture, GIB + leaf - 1).remaining, 1);
 	assert_not_translated(fixture, GIB - 1, ADDRSPACE_ENOENT);
 	assert_not_translated(fixture, GIB + leaf, ADDRSPACE_ENOENT);
@@ -123,8 +113,8 @@ static void remaining_ends_with_the_region(void **state)
 
 	/* Same host memory in a row, but two regions: nothing that was learnt of one holds in the
 	 * other. */
-	map_linear(fixture, 4 * MIB, MIB, LINEAR, &fixture_rw);
-	map_linear(fixture, 5 * MIB, MIB, LINEAR + MIB, &fixture_ro);
+	map_linear(fixture, 4 * MIB, MIB, FIXTURE_LINEAR, &fixture_rw);
+	map_linear(fixture, 5 * MIB, MIB, FIXTURE_LINEAR + MIB, &fixture_ro);
 	assert_int_equal(translated(fixture, 5 * MIB - 1).remaining, 1);
 	assert_int_equal(translated(fixture, 6 * MIB - PAGE).remaining, PAGE);
 	assert_int_equal(translated(fixture, 6 * MIB - 16).remaining, 16);
@@ -136,7 +126,7 @@ static void walk_gives_no_remaining_and_all_else_the_same(void **state)
 	struct addrspace_translation walked;
 	struct addrspace_translation full;
 
-	map_linear(fixture, 4 * MIB, 2 * MIB, LINEAR, &fixture_ro);
+	map_linear(fixture, 4 * MIB, 2 * MIB, FIXTURE_LINEAR, &fixture_ro);
 	full = translated(fixture, 5 * MIB + 3);
 	assert_int_equal(addrspace_walk(&fixture->as, 5 * MIB + 3, &walked), 0);
 	assert_int_equal(walked.remaining, 0);
@@ -164,7 +154,7 @@ static void translation_tells_permissions_and_type_as_encoded(void **state)
 			if (!layout_can_permit(fixture->layout, permissions) ||
 			    !layout_has_type(fixture->layout, attributes.memory_type))
 				continue;
-			map_linear(fixture, gpa, PAGE, LINEAR, &attributes);
+			map_linear(fixture, gpa, PAGE, FIXTURE_LINEAR, &attributes);
 			translation = translated(fixture, gpa);
 			assert_int_equal(translation.permissions, permissions);
 			assert_int_equal(
@@ -191,7 +181,7 @@ static void page_without_permissions_does_not_translate(void **state)
 	struct fixture *fixture = *state;
 
 	map_alloc(fixture, 0, 4 * PAGE, ADDRSPACE_MAP_POPULATE);
-	map_linear(fixture, 2 * MIB, 2 * MIB, LINEAR, &fixture_rw);
+	map_linear(fixture, 2 * MIB, 2 * MIB, FIXTURE_LINEAR, &fixture_rw);
 	assert_int_equal(addrspace_protect(&fixture->as, PAGE, PAGE, 0), 0);
 	assert_int_equal(addrspace_protect(&fixture->as, 2 * MIB, 2 * MIB, 0), 0);
 	assert_not_translated(fixture, PAGE, ADDRSPACE_ENOENT);
@@ -229,7 +219,7 @@ static void page_that_may_not_be_written_is_clean(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, PAGE, LINEAR, &fixture_ro);
+	map_linear(fixture, 0, PAGE, FIXTURE_LINEAR, &fixture_ro);
 	fixture_warm(fixture, 0, ADDRSPACE_READ);
 	assert_true(translated(fixture, 0).accessed);
 	assert_false(translated(fixture, 0).dirty);
@@ -242,7 +232,7 @@ static void found_region_is_described_whole_from_any_byte_of_it(void **state)
 	struct fixture *fixture = *state;
 	struct addrspace_region region;
 
-	map_linear(fixture, 3 * PAGE, 5 * PAGE, LINEAR, &fixture_ro);
+	map_linear(fixture, 3 * PAGE, 5 * PAGE, FIXTURE_LINEAR, &fixture_ro);
 	for (uint64_t gpa = 3 * PAGE; gpa < 8 * PAGE; gpa += 1111) {
 		assert_int_equal(addrspace_find_region(&fixture->as, gpa, &region), 0);
 		assert_int_equal(region.gpa, 3 * PAGE);
@@ -251,7 +241,7 @@ static void found_region_is_described_whole_from_any_byte_of_it(void **state)
 		assert_int_equal(region.memory_type, ADDRSPACE_WRITE_BACK);
 		assert_int_equal(region.cookie, fixture_ro.cookie);
 		assert_int_equal(region.backend.kind, ADDRSPACE_LINEAR);
-		assert_int_equal(region.backend.u.linear.offset, 3 * PAGE - LINEAR);
+		assert_int_equal(region.backend.u.linear.offset, 3 * PAGE - FIXTURE_LINEAR);
 	}
 	assert_int_equal(addrspace_find_region(&fixture->as, 8 * PAGE - 1, &region), 0);
 	assert_int_equal(addrspace_find_region(&fixture->as, 8 * PAGE, &region), ADDRSPACE_ENOENT);
@@ -330,7 +320,7 @@ static void range_over_adjacent_regions_that_differ_is_contained(void **state)
 	struct fixture *fixture = *state;
 
 	map_alloc(fixture, PAGE, 2 * PAGE, 0);
-	map_linear(fixture, 3 * PAGE, 2 * PAGE, LINEAR, &fixture_ro);
+	map_linear(fixture, 3 * PAGE, 2 * PAGE, FIXTURE_LINEAR, &fixture_ro);
 	map_alloc(fixture, 5 * PAGE, PAGE, ADDRSPACE_MAP_POPULATE);
 	assert_true(addrspace_contains_range(&fixture->as, PAGE, 5 * PAGE));
 	assert_true(addrspace_contains_range(&fixture->as, PAGE + 1, 5 * PAGE - 1));
@@ -541,11 +531,11 @@ static void run_goes_on_across_tables(void **state)
 	struct addrspace_run run;
 
 	/* Host out of step with the guest, so all leaves are small. */
-	map_linear(fixture, GIB - MIB, 2 * MIB, LINEAR + PAGE, &fixture_rw);
+	map_linear(fixture, GIB - MIB, 2 * MIB, FIXTURE_LINEAR + PAGE, &fixture_rw);
 	run = run_at(fixture, 0);
 	assert_int_equal(run.gpa, GIB - MIB);
 	assert_int_equal(run.size, 2 * MIB);
-	assert_int_equal(run.hpa, LINEAR + PAGE);
+	assert_int_equal(run.hpa, FIXTURE_LINEAR + PAGE);
 	assert_int_equal(run.leaf_size, PAGE);
 	assert_int_equal(run.permissions, RW);
 	assert_int_equal(run.memory_type, ADDRSPACE_WRITE_BACK);
@@ -559,21 +549,21 @@ static void run_goes_on_across_regions_that_differ_only_in_the_cookie(void **sta
 	struct addrspace_attributes other = fixture_rw;
 
 	other.cookie++;
-	map_linear(fixture, 0, PAGE, LINEAR, &fixture_rw);
-	map_linear(fixture, PAGE, PAGE, LINEAR + PAGE, &other);
-	assert_run(fixture, 0, 0, 2 * PAGE, LINEAR);
+	map_linear(fixture, 0, PAGE, FIXTURE_LINEAR, &fixture_rw);
+	map_linear(fixture, PAGE, PAGE, FIXTURE_LINEAR + PAGE, &other);
+	assert_run(fixture, 0, 0, 2 * PAGE, FIXTURE_LINEAR);
 }
 
 static void run_breaks_where_permissions_change(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, 6 * PAGE, LINEAR, &fixture_rw);
+	map_linear(fixture, 0, 6 * PAGE, FIXTURE_LINEAR, &fixture_rw);
 	assert_int_equal(addrspace_protect(&fixture->as, 2 * PAGE, 2 * PAGE, ADDRSPACE_READ), 0);
-	assert_run(fixture, 0, 0, 2 * PAGE, LINEAR);
-	assert_run(fixture, 2 * PAGE, 2 * PAGE, 2 * PAGE, LINEAR + 2 * PAGE);
+	assert_run(fixture, 0, 0, 2 * PAGE, FIXTURE_LINEAR);
+	assert_run(fixture, 2 * PAGE, 2 * PAGE, 2 * PAGE, FIXTURE_LINEAR + 2 * PAGE);
 	assert_int_equal(run_at(fixture, 2 * PAGE).permissions, ADDRSPACE_READ);
-	assert_run(fixture, 4 * PAGE, 4 * PAGE, 2 * PAGE, LINEAR + 4 * PAGE);
+	assert_run(fixture, 4 * PAGE, 4 * PAGE, 2 * PAGE, FIXTURE_LINEAR + 4 * PAGE);
 	assert_last_run(fixture, 6 * PAGE);
 }
 
@@ -585,29 +575,29 @@ static void run_breaks_where_the_memory_type_changes(void **state)
 			  layout_encoded_type(fixture->layout, ADDRSPACE_WRITE_BACK);
 
 	device.memory_type = ADDRSPACE_DEVICE;
-	map_linear(fixture, 0, PAGE, LINEAR, &fixture_rw);
-	map_linear(fixture, PAGE, PAGE, LINEAR + PAGE, &device);
-	assert_run(fixture, 0, 0, told_apart ? PAGE : 2 * PAGE, LINEAR);
+	map_linear(fixture, 0, PAGE, FIXTURE_LINEAR, &fixture_rw);
+	map_linear(fixture, PAGE, PAGE, FIXTURE_LINEAR + PAGE, &device);
+	assert_run(fixture, 0, 0, told_apart ? PAGE : 2 * PAGE, FIXTURE_LINEAR);
 }
 
 static void run_breaks_where_the_host_address_jumps(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, 2 * PAGE, LINEAR, &fixture_rw);
-	map_linear(fixture, 2 * PAGE, 2 * PAGE, LINEAR + 3 * PAGE, &fixture_rw);
-	assert_run(fixture, 0, 0, 2 * PAGE, LINEAR);
-	assert_run(fixture, 2 * PAGE, 2 * PAGE, 2 * PAGE, LINEAR + 3 * PAGE);
+	map_linear(fixture, 0, 2 * PAGE, FIXTURE_LINEAR, &fixture_rw);
+	map_linear(fixture, 2 * PAGE, 2 * PAGE, FIXTURE_LINEAR + 3 * PAGE, &fixture_rw);
+	assert_run(fixture, 0, 0, 2 * PAGE, FIXTURE_LINEAR);
+	assert_run(fixture, 2 * PAGE, 2 * PAGE, 2 * PAGE, FIXTURE_LINEAR + 3 * PAGE);
 }
 
 static void run_breaks_at_a_hole(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, 5 * PAGE, LINEAR, &fixture_rw);
+	map_linear(fixture, 0, 5 * PAGE, FIXTURE_LINEAR, &fixture_rw);
 	assert_int_equal(addrspace_unmap(&fixture->as, 2 * PAGE, PAGE), 0);
-	assert_run(fixture, 0, 0, 2 * PAGE, LINEAR);
-	assert_run(fixture, 2 * PAGE, 3 * PAGE, 2 * PAGE, LINEAR + 3 * PAGE);
+	assert_run(fixture, 0, 0, 2 * PAGE, FIXTURE_LINEAR);
+	assert_run(fixture, 2 * PAGE, 3 * PAGE, 2 * PAGE, FIXTURE_LINEAR + 3 * PAGE);
 }
 
 static void run_breaks_where_the_leaf_size_changes(void **state)
@@ -615,16 +605,17 @@ static void run_breaks_where_the_leaf_size_changes(void **state)
 	struct fixture *fixture = *state;
 	bool large = leaf_2m(fixture) != PAGE;
 
-	map_linear(fixture, 2 * MIB - PAGE, 4 * MIB + 2 * PAGE, LINEAR + 2 * MIB - PAGE,
+	map_linear(fixture, 2 * MIB - PAGE, 4 * MIB + 2 * PAGE, FIXTURE_LINEAR + 2 * MIB - PAGE,
 		   &fixture_rw);
 	if (!large) {
-		assert_run(fixture, 0, 2 * MIB - PAGE, 4 * MIB + 2 * PAGE, LINEAR + 2 * MIB - PAGE);
+		assert_run(fixture, 0, 2 * MIB - PAGE, 4 * MIB + 2 * PAGE,
+			   FIXTURE_LINEAR + 2 * MIB - PAGE);
 		return;
 	}
-	assert_run(fixture, 0, 2 * MIB - PAGE, PAGE, LINEAR + 2 * MIB - PAGE);
-	assert_run(fixture, 2 * MIB, 2 * MIB, 4 * MIB, LINEAR + 2 * MIB);
+	assert_run(fixture, 0, 2 * MIB - PAGE, PAGE, FIXTURE_LINEAR + 2 * MIB - PAGE);
+	assert_run(fixture, 2 * MIB, 2 * MIB, 4 * MIB, FIXTURE_LINEAR + 2 * MIB);
 	assert_int_equal(run_at(fixture, 2 * MIB).leaf_size, 2 * MIB);
-	assert_run(fixture, 6 * MIB, 6 * MIB, PAGE, LINEAR + 6 * MIB);
+	assert_run(fixture, 6 * MIB, 6 * MIB, PAGE, FIXTURE_LINEAR + 6 * MIB);
 	assert_last_run(fixture, 6 * MIB + PAGE);
 }
 
@@ -633,8 +624,8 @@ static void run_from_inside_a_leaf_starts_with_that_leaf(void **state)
 	struct fixture *fixture = *state;
 	uint64_t leaf = layout_largest_leaf(fixture->layout);
 
-	map_linear(fixture, GIB, leaf, LINEAR, &fixture_rw);
-	assert_run(fixture, GIB + leaf / 2 + 1, GIB, leaf, LINEAR);
+	map_linear(fixture, GIB, leaf, FIXTURE_LINEAR, &fixture_rw);
+	assert_run(fixture, GIB + leaf / 2 + 1, GIB, leaf, FIXTURE_LINEAR);
 	assert_last_run(fixture, GIB + leaf);
 }
 
@@ -654,9 +645,9 @@ static void leaves_without_permissions_are_runs_too(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 2 * MIB, 2 * MIB, LINEAR, &fixture_rw);
+	map_linear(fixture, 2 * MIB, 2 * MIB, FIXTURE_LINEAR, &fixture_rw);
 	assert_int_equal(addrspace_protect(&fixture->as, 2 * MIB, 2 * MIB, 0), 0);
-	assert_run(fixture, 0, 2 * MIB, 2 * MIB, LINEAR);
+	assert_run(fixture, 0, 2 * MIB, 2 * MIB, FIXTURE_LINEAR);
 	assert_int_equal(run_at(fixture, 0).permissions, 0);
 	assert_int_equal(run_at(fixture, 0).leaf_size, leaf_2m(fixture));
 }
@@ -666,9 +657,9 @@ static void no_run_lies_outside_of_the_space(void **state)
 	struct fixture *fixture = *state;
 	uint64_t limit = layout_limit(fixture->layout);
 
-	map_linear(fixture, limit - PAGE, PAGE, LINEAR, &fixture_rw);
-	assert_run(fixture, 0, limit - PAGE, PAGE, LINEAR);
-	assert_run(fixture, limit - 1, limit - PAGE, PAGE, LINEAR);
+	map_linear(fixture, limit - PAGE, PAGE, FIXTURE_LINEAR, &fixture_rw);
+	assert_run(fixture, 0, limit - PAGE, PAGE, FIXTURE_LINEAR);
+	assert_run(fixture, limit - 1, limit - PAGE, PAGE, FIXTURE_LINEAR);
 	assert_last_run(fixture, limit);
 	assert_last_run(fixture, UINT64_MAX);
 }
@@ -689,10 +680,10 @@ static void statistics_count_leaves_by_size(void **state)
 	uint64_t leaf = layout_largest_leaf(fixture->layout);
 	struct addrspace_statistics statistics;
 
-	map_linear(fixture, GIB, leaf, LINEAR, &fixture_rw);
+	map_linear(fixture, GIB, leaf, FIXTURE_LINEAR, &fixture_rw);
 	if (leaf_2m(fixture) != PAGE)
-		map_linear(fixture, 2 * GIB, 6 * MIB, LINEAR, &fixture_rw);
-	map_linear(fixture, 3 * GIB, 5 * PAGE, LINEAR + 2 * MIB, &fixture_rw);
+		map_linear(fixture, 2 * GIB, 6 * MIB, FIXTURE_LINEAR, &fixture_rw);
+	map_linear(fixture, 3 * GIB, 5 * PAGE, FIXTURE_LINEAR + 2 * MIB, &fixture_rw);
 	statistics = count(fixture);
 	assert_int_equal(statistics.leaves_1g, leaf == GIB);
 	assert_int_equal(statistics.leaves_2m,
@@ -711,7 +702,7 @@ static void statistics_agree_with_the_frames_handed_out(void **state)
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(fixture_guest(fixture, 0, GIB + i * 70 * MIB, ADDRSPACE_READ),
 				 ADDRSPACE_FAULT_RESOLVED);
-	map_linear(fixture, 3 * GIB, 4 * MIB, LINEAR, &fixture_rw);
+	map_linear(fixture, 3 * GIB, 4 * MIB, FIXTURE_LINEAR, &fixture_rw);
 	assert_int_equal(addrspace_protect(&fixture->as, 3 * GIB + PAGE, PAGE, 0), 0);
 	for (unsigned i = 0; i < 300; i++)
 		map_alloc(fixture, 2 * GIB + (2 * i + 1) * PAGE, PAGE, 0);
@@ -772,7 +763,7 @@ static void queries_take_the_shared_lock_and_give_it_back(void **state)
 	uint64_t shared;
 	uint64_t gpa;
 
-	map_linear(fixture, 0, PAGE, LINEAR, &fixture_rw);
+	map_linear(fixture, 0, PAGE, FIXTURE_LINEAR, &fixture_rw);
 	exclusive = counters->lock_exclusive;
 	shared = counters->lock_shared;
 	translated(fixture, 0);
@@ -860,8 +851,8 @@ static void dump_shows_regions_and_the_runs_below_them(void **state)
 	struct dump dump;
 	char line[160];
 
-	map_linear(fixture, 0, 4 * PAGE, LINEAR + PAGE, &fixture_ro);
-	map_linear(fixture, 2 * MIB, 4 * MIB, LINEAR + 2 * MIB, &device);
+	map_linear(fixture, 0, 4 * PAGE, FIXTURE_LINEAR + PAGE, &fixture_ro);
+	map_linear(fixture, 2 * MIB, 4 * MIB, FIXTURE_LINEAR + 2 * MIB, &device);
 	map_alloc(fixture, 8 * MIB, 4 * MIB, 0);
 	assert_int_equal(fixture_guest(fixture, 0, 8 * MIB + 3 * PAGE, ADDRSPACE_WRITE),
 			 ADDRSPACE_FAULT_RESOLVED);
@@ -969,8 +960,8 @@ static void dump_shows_each_region_its_part_of_a_common_run(void **state)
 	struct dump dump;
 
 	other.cookie = 1;
-	map_linear(fixture, 0, 3 * PAGE, LINEAR, &fixture_rw);
-	map_linear(fixture, 3 * PAGE, PAGE, LINEAR + 3 * PAGE, &other);
+	map_linear(fixture, 0, 3 * PAGE, FIXTURE_LINEAR, &fixture_rw);
+	map_linear(fixture, 3 * PAGE, PAGE, FIXTURE_LINEAR + 3 * PAGE, &other);
 	dump_space(fixture, &dump);
 	assert_int_equal(dump.lines, 5);
 	assert_string_equal(dump.line[2],
@@ -1026,7 +1017,8 @@ static void every_fault_outcome_has_a_name_of_its_own(void **state)
 	assert_string_equal(addrspace_fault_name(ADDRSPACE_FAULT_EMULATE + 1), "unknown");
 }
 
-#define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
+#define LINEAR_TEST(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_linear, fixture_teardown)
 
 int main(void)
 {

@@ -5,20 +5,10 @@
 
 #include "layouts.h"
 
-#define PAGE   FAKE_PAGE_SIZE
-#define MIB    (UINT64_C(1) << 20)
-#define GIB    (UINT64_C(1) << 30)
-#define LINEAR UINT64_C(0x80000000) /* registered host memory, 1 GiB aligned */
-#define RW     (ADDRSPACE_READ | ADDRSPACE_WRITE)
-
-static int linear_setup(void **state)
-{
-	int result = fixture_setup(state);
-	struct fixture *fixture = *state;
-
-	fake_machine_register_linear(&fixture->machine, LINEAR, 2 * GIB);
-	return result;
-}
+#define PAGE FAKE_PAGE_SIZE
+#define MIB  (UINT64_C(1) << 20)
+#define GIB  (UINT64_C(1) << 30)
+#define RW   (ADDRSPACE_READ | ADDRSPACE_WRITE)
 
 static void map_linear(struct fixture *fixture, uint64_t gpa, uint64_t size, uint64_t hpa)
 {
@@ -145,9 +135,9 @@ static void linear_regions_of_all_leaf_sizes_are_sound(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 2 * MIB - PAGE, 4 * MIB + 2 * PAGE, LINEAR + 2 * MIB - PAGE);
-	map_linear(fixture, GIB, layout_largest_leaf(fixture->layout), LINEAR);
-	map_linear(fixture, 3 * GIB, 3 * PAGE, LINEAR + PAGE);
+	map_linear(fixture, 2 * MIB - PAGE, 4 * MIB + 2 * PAGE, FIXTURE_LINEAR + 2 * MIB - PAGE);
+	map_linear(fixture, GIB, layout_largest_leaf(fixture->layout), FIXTURE_LINEAR);
+	map_linear(fixture, 3 * GIB, 3 * PAGE, FIXTURE_LINEAR + PAGE);
 	assert_sound(fixture);
 }
 
@@ -168,7 +158,7 @@ static void parked_leaves_are_sound(void **state)
 	struct fixture *fixture = *state;
 
 	map_alloc(fixture, 0, 4 * PAGE, ADDRSPACE_MAP_POPULATE);
-	map_linear(fixture, 4 * MIB, 4 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 4 * MIB, FIXTURE_LINEAR);
 	assert_int_equal(addrspace_protect(&fixture->as, PAGE, PAGE, 0), 0);
 	assert_int_equal(addrspace_protect(&fixture->as, 4 * MIB, 2 * MIB, 0), 0);
 	assert_sound(fixture);
@@ -181,7 +171,7 @@ static void split_and_moved_pages_are_sound(void **state)
 	struct fixture *fixture = *state;
 	uint64_t lent = fake_machine_lend(&fixture->machine, 0);
 
-	map_linear(fixture, 4 * MIB, 4 * MIB, LINEAR);
+	map_linear(fixture, 4 * MIB, 4 * MIB, FIXTURE_LINEAR);
 	assert_int_equal(addrspace_unmap(&fixture->as, 5 * MIB, PAGE), 0);
 	assert_int_equal(addrspace_protect(&fixture->as, 7 * MIB, PAGE, ADDRSPACE_READ), 0);
 	assert_int_equal(addrspace_replace_frame(&fixture->as, 6 * MIB, lent, NULL, NULL), 0);
@@ -209,7 +199,7 @@ static void leaf_at_another_host_address_is_found(void **state)
 	struct fixture *fixture = *state;
 	uint64_t leaf;
 
-	map_linear(fixture, 0, 4 * PAGE, LINEAR + PAGE);
+	map_linear(fixture, 0, 4 * PAGE, FIXTURE_LINEAR + PAGE);
 	leaf = *entry_at(fixture, 2 * PAGE, 0);
 	assert_found(fixture, PAGE, 0, leaf, "address");
 	assert_found(fixture, 3 * PAGE, 0, leaf, "address");
@@ -219,9 +209,10 @@ static void leaf_with_other_permissions_is_found(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, PAGE, LINEAR + PAGE);
-	assert_int_equal(
-		addrspace_map_linear(&fixture->as, MIB, PAGE, LINEAR + PAGE, &fixture_ro, 0), 0);
+	map_linear(fixture, 0, PAGE, FIXTURE_LINEAR + PAGE);
+	assert_int_equal(addrspace_map_linear(&fixture->as, MIB, PAGE, FIXTURE_LINEAR + PAGE,
+					      &fixture_ro, 0),
+			 0);
 	assert_found(fixture, 0, 0, *entry_at(fixture, MIB, 0), "permissions");
 	assert_found(fixture, MIB, 0, *entry_at(fixture, 0, 0), "permissions");
 }
@@ -231,9 +222,9 @@ static void leaf_without_permissions_where_there_should_be_some_is_found(void **
 	const struct addrspace_attributes guard = {.cookie = 1};
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, PAGE, LINEAR + PAGE);
-	assert_int_equal(addrspace_map_linear(&fixture->as, MIB, PAGE, LINEAR + PAGE, &guard, 0),
-			 0);
+	map_linear(fixture, 0, PAGE, FIXTURE_LINEAR + PAGE);
+	assert_int_equal(
+		addrspace_map_linear(&fixture->as, MIB, PAGE, FIXTURE_LINEAR + PAGE, &guard, 0), 0);
 	assert_found(fixture, 0, 0, *entry_at(fixture, MIB, 0), "permissions");
 	assert_found(fixture, MIB, 0, *entry_at(fixture, 0, 0), "permissions");
 }
@@ -244,9 +235,10 @@ static void leaf_of_another_memory_type_is_found(void **state)
 	struct fixture *fixture = *state;
 
 	device.memory_type = ADDRSPACE_DEVICE;
-	map_linear(fixture, 0, PAGE, LINEAR + PAGE);
-	assert_int_equal(addrspace_map_linear(&fixture->as, MIB, PAGE, LINEAR + PAGE, &device, 0),
-			 0);
+	map_linear(fixture, 0, PAGE, FIXTURE_LINEAR + PAGE);
+	assert_int_equal(
+		addrspace_map_linear(&fixture->as, MIB, PAGE, FIXTURE_LINEAR + PAGE, &device, 0),
+		0);
 	if (layout_encoded_type(fixture->layout, ADDRSPACE_DEVICE) == ADDRSPACE_WRITE_BACK) {
 		assert_int_equal(*entry_at(fixture, 0, 0), *entry_at(fixture, MIB, 0));
 		return;
@@ -271,8 +263,8 @@ static void missing_leaf_of_a_linear_region_is_found(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 0, 8 * PAGE, LINEAR + PAGE);
-	map_linear(fixture, 2 * MIB, 4 * MIB, LINEAR);
+	map_linear(fixture, 0, 8 * PAGE, FIXTURE_LINEAR + PAGE);
+	map_linear(fixture, 2 * MIB, 4 * MIB, FIXTURE_LINEAR);
 	assert_found(fixture, 0, 0, 0, "missing");
 	assert_found(fixture, 7 * PAGE, 0, 0, "missing");
 	assert_found(fixture, 4 * MIB, leaf_2m(fixture) == PAGE ? 0 : 1, 0, "missing");
@@ -294,8 +286,8 @@ static void missing_table_below_a_linear_region_is_found(void **state)
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 5 * MIB, PAGE, LINEAR);
-	map_linear(fixture, 9 * MIB, PAGE, LINEAR);
+	map_linear(fixture, 5 * MIB, PAGE, FIXTURE_LINEAR);
+	map_linear(fixture, 9 * MIB, PAGE, FIXTURE_LINEAR);
 	assert_found(fixture, 8 * MIB, 1, 0, "missing");
 }
 
@@ -321,7 +313,7 @@ static void leaf_in_a_trap_region_is_found(void **state)
 	const struct addrspace_attributes device = {.permissions = RW};
 
 	map_alloc(fixture, 0, PAGE, ADDRSPACE_MAP_POPULATE);
-	map_linear(fixture, 3 * PAGE, PAGE, LINEAR);
+	map_linear(fixture, 3 * PAGE, PAGE, FIXTURE_LINEAR);
 	assert_int_equal(addrspace_map_trap(&fixture->as, PAGE, 2 * PAGE, &device, 0), 0);
 	assert_found(fixture, PAGE, 0, *entry_at(fixture, 0, 0), "in a trap region");
 	assert_found(fixture, 2 * PAGE, 0, *entry_at(fixture, 3 * PAGE, 0), "in a trap region");
@@ -332,7 +324,7 @@ static void leaf_outside_of_every_region_is_found(void **state)
 	struct fixture *fixture = *state;
 	uint64_t leaf;
 
-	map_linear(fixture, 2 * PAGE, PAGE, LINEAR);
+	map_linear(fixture, 2 * PAGE, PAGE, FIXTURE_LINEAR);
 	leaf = *entry_at(fixture, 2 * PAGE, 0);
 	assert_found(fixture, PAGE, 0, leaf, "outside");
 	assert_found(fixture, 3 * PAGE, 0, leaf, "outside");
@@ -346,7 +338,7 @@ static void leaf_larger_than_its_region_is_found(void **state)
 
 	if (leaf_2m(fixture) == PAGE)
 		return;
-	map_linear(fixture, 4 * MIB, 2 * MIB - PAGE, LINEAR);
+	map_linear(fixture, 4 * MIB, 2 * MIB - PAGE, FIXTURE_LINEAR);
 	leaf = as_large_leaf(fixture, *entry_at(fixture, 4 * MIB, 0));
 	assert_found(fixture, 4 * MIB, 1, leaf, "beyond its region");
 }
@@ -359,7 +351,7 @@ static void leaf_of_a_size_that_the_cpu_lacks_is_found(void **state)
 
 	if (level >= fixture->layout->levels)
 		return;
-	map_linear(fixture, 0, PAGE, LINEAR);
+	map_linear(fixture, 0, PAGE, FIXTURE_LINEAR);
 	leaf = as_large_leaf(fixture, *entry_at(fixture, 0, 0));
 	assert_found(fixture, 0, level, leaf, "size that this CPU does not have");
 }
@@ -415,7 +407,7 @@ static void every_flipped_bit_of_a_page_entry_that_hardware_notices_is_found(voi
 {
 	struct fixture *fixture = *state;
 
-	map_linear(fixture, 3 * PAGE, PAGE, LINEAR + PAGE);
+	map_linear(fixture, 3 * PAGE, PAGE, FIXTURE_LINEAR + PAGE);
 	assert_flips_found(fixture, 3 * PAGE, 0);
 }
 
@@ -424,7 +416,7 @@ static void every_flipped_bit_of_a_large_leaf_that_hardware_notices_is_found(voi
 	struct fixture *fixture = *state;
 	uint64_t leaf = layout_largest_leaf(fixture->layout);
 
-	map_linear(fixture, GIB, leaf, LINEAR);
+	map_linear(fixture, GIB, leaf, FIXTURE_LINEAR);
 	assert_flips_found(fixture, GIB, leaf == GIB ? 2 : (leaf == PAGE ? 0 : 1));
 }
 
@@ -759,7 +751,8 @@ static void set_of_another_depth_is_found(void **state)
 	assert_sound(fixture);
 }
 
-#define LINEAR_TEST(test) cmocka_unit_test_setup_teardown(test, linear_setup, fixture_teardown)
+#define LINEAR_TEST(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_linear, fixture_teardown)
 
 int main(void)
 {
