@@ -306,8 +306,8 @@ static RARELY uint64_t install_pages(struct addrspace *as, const struct region_r
 }
 
 /** The pages around one that has just come, as many as the region wants at a time. Best effort. */
-static RARELY int install_around(struct addrspace *as, const struct region_record *record,
-				 uint64_t gpa)
+static RARELY void install_around(struct addrspace *as, const struct region_record *record,
+				  uint64_t gpa)
 {
 	uint64_t block = ADDRSPACE_PAGE_SIZE << region_record_fault_around(record);
 	uint64_t region_end = record->start + region_record_size(record);
@@ -315,11 +315,10 @@ static RARELY int install_around(struct addrspace *as, const struct region_recor
 	uint64_t end = start + block;
 
 	if (held(as, start, end))
-		return ADDRSPACE_FAULT_RESOLVED;
+		return;
 	if (start < record->start)
 		start = record->start;
 	install_pages(as, record, start, end < region_end ? end : region_end, NULL);
-	return ADDRSPACE_FAULT_RESOLVED;
 }
 
 /** For a region that wants more than a page at a time: the largest run that fits and can be had. */
@@ -336,10 +335,20 @@ static RARELY int install_largest(struct addrspace *as, const struct page_table_
 		if (!result)
 			result = install_link(as, position, record, level, start, entry);
 		if (level == 0 || (result != ADDRSPACE_ENOMEM && result != ADDRSPACE_EDQUOT))
-			return level || result || !region_record_fault_around(record)
-				       ? result
-				       : install_around(as, record, gpa);
+			return result;
 	}
+}
+
+/** A run or, where there is none, a page and those around it. */
+static RARELY int install_more(struct addrspace *as, const struct page_table_position *position,
+			       const struct region_record *record, uint64_t gpa)
+{
+	int result = install_largest(as, position, record, gpa);
+
+	/* Nothing comes around a run: there is no table of pages then. */
+	if (result == ADDRSPACE_FAULT_RESOLVED && region_record_fault_around(record))
+		install_around(as, record, gpa);
+	return result;
 }
 
 /** What an absent or refusing entry comes to, where it is not simply a page that is to come. */
@@ -348,7 +357,7 @@ static RARELY int fault_otherwise(struct addrspace *as, const struct page_table_
 {
 	if (entry || !backend_record_faults_in(record))
 		return (int)backend_record_unresolved(record);
-	return install_largest(as, position, record, gpa);
+	return install_more(as, position, record, gpa);
 }
 
 /** Walks first: where a leaf allows the access, the guest need only retry. */
