@@ -323,6 +323,22 @@ static void prefault_spans_regions_of_all_kinds(void **state)
 	}
 }
 
+/** In a table that holds nothing of the space's own yet. */
+static void prefaulted_pages_beside_linear_ones_go_back(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t done;
+
+	for (unsigned flags = 0; flags <= PARTIAL; flags += PARTIAL) {
+		fixture_map_linear(fixture, 0, 2 * PAGE);
+		map_lazy(fixture, 2 * PAGE, 2 * PAGE);
+		assert_int_equal(prefault(fixture, 0, 4 * PAGE, flags, &done), 0);
+		fixture_check(fixture);
+		assert_int_equal(addrspace_unmap(&fixture->as, 0, 4 * PAGE), 0);
+		assert_int_equal(guest_frames(fixture), 0);
+	}
+}
+
 static void prefault_of_what_cannot_be_backed_is_refused(void **state)
 {
 	struct addrspace_attributes trap = fixture_rw;
@@ -663,6 +679,7 @@ int main(void)
 		cmocka_unit_test(what_is_there_stays),
 		cmocka_unit_test(prefault_takes_runs_that_fit_into_the_range),
 		LINEAR_TEST(prefault_spans_regions_of_all_kinds),
+		LINEAR_TEST(prefaulted_pages_beside_linear_ones_go_back),
 		cmocka_unit_test(prefault_of_what_cannot_be_backed_is_refused),
 		cmocka_unit_test(whole_prefault_that_fails_changes_nothing),
 		cmocka_unit_test(whole_prefault_beyond_the_quota_changes_nothing),

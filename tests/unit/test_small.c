@@ -160,6 +160,20 @@ static void gigabyte_is_cut_only_as_far_as_it_becomes_executable(void **state)
 	fixture_assert_mapped(fixture, GIB, FIXTURE_LINEAR + GIB, at_most(fixture, LEAF), RW);
 }
 
+/** Its ends cut nothing, so every table is one of those that pages need. */
+static void whole_gigabyte_becomes_pages(void **state)
+{
+	struct fixture *fixture = *state;
+
+	map_linear(fixture, GIB, GIB, RW);
+	fixture_warm(fixture, GIB, R);
+	assert_int_equal(addrspace_protect(&fixture->as, GIB, GIB, RX), 0);
+	fixture_check(fixture);
+	assert_small(fixture, GIB, 2 * GIB);
+	fixture_assert_mapped(fixture, GIB, FIXTURE_LINEAR + GIB, PAGE, RX);
+	fixture_assert_mapped(fixture, 2 * GIB - PAGE, FIXTURE_LINEAR + 2 * GIB - PAGE, PAGE, RX);
+}
+
 static void guards_become_executable_by_pages(void **state)
 {
 	struct fixture *fixture = *state;
@@ -302,6 +316,7 @@ int main(void)
 		cmocka_unit_test(becoming_executable_cuts_runs_down_to_pages),
 		LINEAR_TEST(only_what_becomes_executable_is_cut),
 		LINEAR_TEST(gigabyte_is_cut_only_as_far_as_it_becomes_executable),
+		LINEAR_TEST(whole_gigabyte_becomes_pages),
 		LINEAR_TEST(guards_become_executable_by_pages),
 		LINEAR_TEST(neighbours_that_may_be_large_stay_large),
 		LINEAR_TEST(range_that_cuts_both_kinds_is_changed_exactly),
