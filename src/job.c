@@ -36,6 +36,27 @@ static void enlist(struct addrspace *as, struct addrspace_job *job)
 	choose_walker(as);
 }
 
+/**
+ * Takes the exclusive lock for a job that begins: error, if that is not 0; ADDRSPACE_EBUSY; or 0.
+ * Only then is the lock held. A job that is not under way is done, whatever comes of this.
+ */
+static NEVER_INLINE int lock_begin(struct addrspace *as, struct addrspace_job *job, int error,
+				   uint64_t gpa, uint64_t end)
+{
+	const struct addrspace_job *other;
+
+	lock_exclusive(as);
+	for (other = as->jobs; other && other != job;)
+		other = other->next;
+	if (!other)
+		job->as = NULL;
+	if (!error && (other || held(as, gpa, end)))
+		error = ADDRSPACE_EBUSY;
+	if (error)
+		unlock_exclusive(as);
+	return error;
+}
+
 static void delist(struct addrspace *as, struct addrspace_job *job)
 {
 	struct addrspace_job **link = &as->jobs;
@@ -146,8 +167,7 @@ int addrspace_unmap_begin(struct addrspace *as, struct addrspace_job *job, uint6
 	if (!as || !job)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
-	if (!error)
-		error = lock_change(as, gpa, gpa + size);
+	error = lock_begin(as, job, error, gpa, gpa + size);
 	if (error)
 		return error;
 	error = unmap_begin_locked(as, job, gpa, gpa + size);
@@ -181,8 +201,7 @@ int addrspace_discard_begin(struct addrspace *as, struct addrspace_job *job, uin
 	if (!as || !job)
 		return ADDRSPACE_EINVAL;
 	error = check_range(gpa, size, as->gpa_limit);
-	if (!error)
-		error = lock_change(as, gpa, gpa + size);
+	error = lock_begin(as, job, error, gpa, gpa + size);
 	if (error)
 		return error;
 	error = discard_begin_locked(as, job, gpa, gpa + size);
@@ -198,7 +217,7 @@ static int begin_all(struct addrspace *as, struct addrspace_job *job, unsigned k
 
 	if (!as || !job)
 		return ADDRSPACE_EINVAL;
-	error = lock_change(as, 0, as->gpa_limit);
+	error = lock_begin(as, job, 0, 0, as->gpa_limit);
 	if (error)
 		return error;
 	start_job(job, 0, as->gpa_limit, kind);
@@ -331,8 +350,10 @@ int addrspace_populate_begin(struct addrspace *as, struct addrspace_job *job, ui
 	struct addrspace_region region = {.gpa = gpa, .size = size};
 	int error;
 
-	if (!as || !job || !attributes)
+	if (!as || !job)
 		return ADDRSPACE_EINVAL;
+	if (!attributes)
+		return lock_begin(as, job, ADDRSPACE_EINVAL, gpa, gpa);
 	region.permissions = attributes->permissions;
 	region.memory_type = attributes->memory_type;
 	region.cookie = attributes->cookie;
@@ -344,8 +365,7 @@ int addrspace_populate_begin(struct addrspace *as, struct addrspace_job *job, ui
 	error = check_range(gpa, size, as->gpa_limit);
 	if (!error)
 		error = addrspace_judge_region(as, &region);
-	if (!error)
-		error = lock_change(as, gpa, gpa + size);
+	error = lock_begin(as, job, error, gpa, gpa + size);
 	if (error)
 		return error;
 	error = populate_begin_locked(as, job, &region);

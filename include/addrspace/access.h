@@ -17,7 +17,9 @@
  * is allocated, and nothing invalidated.
  *
  * Dirty logging: where hardware tracks it (HARDWARE_AD), leaves that are written through here become
- * dirty and accessed, as by a write of the guest. A read leaves no trace.
+ * dirty and accessed, as by a write of the guest. A read leaves no trace. Where you log by taking write
+ * permission away, a write here ends with ADDRSPACE_EACCES: log the page, protect it writable, try
+ * again, as on a fault of the guest. OVERRIDE would pass the log by.
  */
 #ifndef ADDRSPACE_ACCESS_H
 #define ADDRSPACE_ACCESS_H
@@ -57,7 +59,8 @@ enum addrspace_access_flag {
  *   ADDRSPACE_EINVAL   a null pointer, an unknown flag, a wrapping range: nothing done
  *   ADDRSPACE_ERANGE   not all inside the space: nothing done
  *   or, with *done bytes done, because of the byte behind them:
- *   ADDRSPACE_ENOENT   no region, or a lazy page without a frame and no FAULT_IN
+ *   ADDRSPACE_ENOENT   no region, a lazy page without a frame and no FAULT_IN, or a page that a job
+ *                      holds (see job.h)
  *   ADDRSPACE_EACCES   the region does not permit it
  *   ADDRSPACE_ENOTSUP  it is a device's and DEVICE is not given, or nothing backs the region
  *   ADDRSPACE_ENOMEM, ADDRSPACE_EDQUOT   no frame for a lazy page
@@ -156,7 +159,8 @@ int addrspace_segments_begin(struct addrspace_segments *segments, struct addrspa
 /**
  * Hands out the next segment: as much as is contiguous.
  *
- * With ADDRSPACE_WRITE its pages count as written from now on.
+ * With ADDRSPACE_WRITE its pages count as written from now on. So may the page behind it, which
+ * FAULT_IN may have brought in: it was looked at to see that it is not contiguous.
  * @return 1 a segment; 0 the range's end; or an error of addrspace_read(), because of the byte behind
  *   the last segment (each call says it again); ADDRSPACE_EINVAL: a null pointer, or not begun
  */

@@ -159,8 +159,9 @@ int addrspace_init(struct addrspace *as, const struct addrspace_config *config);
  * Removes everything and gives every frame back, the root last. Exclusive lock.
  *
  * No CPU may enter the guest any more, and as must not be NULL. One invalidation of the whole space
- * if anything was mapped. Jobs are finished first, and those that populate are cancelled; a later
- * addrspace_job_step() answers that they are done. Afterwards only init is allowed on it.
+ * if anything was mapped. Jobs are finished first, and those that populate are cancelled: no step may
+ * be running; a later addrspace_job_step() answers that they are done. Afterwards only init is allowed
+ * on it.
  */
 void addrspace_destroy(struct addrspace *as);
 
@@ -184,7 +185,8 @@ enum addrspace_map_flag {
  * "already resolved". A device's DMA cannot wait: do not replace what it uses.
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL   misaligned, empty or wrapping, a null pointer, an unknown flag, permission
- *                      bit or memory type
+ *                      bit or memory type; a largest_leaf or fault_around that is none, or that a
+ *                      region of this kind cannot have: see struct addrspace_attributes
  *   ADDRSPACE_ERANGE   outside the space; host addresses wrapping or above host_bits
  *   ADDRSPACE_EPERM    part of the host memory is in a range that the configuration excludes
  *   ADDRSPACE_ENOTSUP  the format or CPU cannot encode these permissions or this memory type
@@ -218,11 +220,12 @@ int addrspace_map_alloc(struct addrspace *as, uint64_t gpa, uint64_t size,
  * gpa - backend.u.trap.base, which is counted from this call's gpa on also where the region is cut
  * later.
  *
- * Allocates region nodes only, and never a table. With REPLACE it invalidates as addrspace_map_linear()
- * does, and when it returns no CPU can reach what stood there.
+ * Allocates region nodes, and no table but, with REPLACE, those of leaves that its ends cut. With
+ * REPLACE it invalidates as addrspace_map_linear() does, and when it returns no CPU can reach what
+ * stood there.
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL   misaligned, empty or wrapping, a null pointer, an unknown flag or permission
- *                      bit, a memory type
+ *                      bit, a memory type, a largest_leaf or fault_around
  *   ADDRSPACE_ERANGE   outside the space
  *   ADDRSPACE_EEXIST   a region stands there, and REPLACE is not given
  *   ADDRSPACE_EBUSY    a job holds part of the range (see job.h)
@@ -279,7 +282,9 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
  *
  * What was populated is lazy from now on: such regions are split and merged as needed, and their
  * ends may need region nodes; a large leaf that is cut needs tables. In lazy regions of pages it
- * needs no memory. Emptied tables are given back, so that a whole run may come next time.
+ * needs no memory. Emptied tables are given back, so that a whole run may come next time: in
+ * regions with a largest_leaf or fault_around a fault on a neighbour brings discarded pages back,
+ * too. For ballooning map such memory without them.
  * @return 0, or with nothing changed:
  *   ADDRSPACE_EINVAL   a null pointer; misaligned, empty or wrapping
  *   ADDRSPACE_ERANGE   outside the space
@@ -336,7 +341,7 @@ int addrspace_prefault(struct addrspace *as, uint64_t gpa, uint64_t size, unsign
  * Meanwhile what collapses is absent, on every format: faults of other CPUs wait for the lock and are
  * then "already resolved"; a device's DMA cannot wait. No store of the guest is lost, and no trace of
  * one: the large leaf is dirty (or accessed) if any of the small ones was until the invalidation
- * returned. From then on that is all that is known: clear and collect D bits before.
+ * returned. From then on that is all that is known: collect D bits before, if pages matter.
  *
  * In alloc regions frames that were allocated one by one may later be freed as one run: see free in
  * struct paging_handler.

@@ -24,6 +24,11 @@
  * being populated counts once it is linked. The regions of the range may be found until the job's
  * last steps, which remove them.
  *
+ * "Not backed" is for a guest that has lost its memory. Beside a discard a guest that is well may touch
+ * the range: compare the address with the ranges of the discards that you have under way before you
+ * take it for a mistake, and enter the guest again once the job is done. access.h answers
+ * ADDRSPACE_ENOENT.
+ *
  * Several jobs may be under way in one space. The steps of different jobs may be taken on different
  * CPUs at once; those of one job, and its cancelling, one after another.
  */
@@ -37,7 +42,9 @@ extern "C" {
 #endif
 
 /** A change under way. The caller's, at an address that stays, from begin to the last step; its fields
- * are private. Need not be initialised; may be used again once it is done. */
+ * are private. Need not be initialised; may be used again once it is done. One that did not begin is
+ * done (unless as was NULL). To begin one again that is under way in the space is ADDRSPACE_EBUSY, and
+ * does it no harm. */
 struct addrspace_job {
 	struct addrspace *as; /* NULL: done */
 	struct addrspace_job *next;

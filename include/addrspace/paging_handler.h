@@ -10,8 +10,8 @@ extern "C" {
 
 /** What a run of frames is for. */
 enum addrspace_frame_kind {
-	/** The root table: at init for the life of the space, and for the length of one map with
-	 * REPLACE that spans several of its entries. */
+	/** The root table: at init for the life of the space, for the length of one map with REPLACE
+	 * that spans several of its entries, and for each job that populates. */
 	ADDRSPACE_FRAME_ROOT = 0,
 	ADDRSPACE_FRAME_TABLE = 1, /**< A page table below the root; order 0. */
 	ADDRSPACE_FRAME_REGION_NODE =
@@ -33,7 +33,9 @@ enum addrspace_frame_contents {
 	ADDRSPACE_FRAME_ZEROED = 1, /**< Zeroes: the library does not touch it. */
 	ADDRSPACE_FRAME_VALID =
 		2, /**< Guest data only: this page's contents (it had been evicted); not zeroed.
-			Faults of two CPUs may ask for one page at once: both need them. */
+			Keep your copy until the page is in use: who asked may yet give the
+			frame back unseen (a fault of another CPU was faster, a table could not
+			be had, a prefault failed), and will ask again. */
 };
 
 struct addrspace_frame {
@@ -84,7 +86,8 @@ struct paging_handler {
 	/**
 	 * Takes back a run, or any naturally aligned piece of a run that was allocated whole; request
 	 * describes the piece. After addrspace_collapse() also a naturally aligned run of guest
-	 * data whose frames came by several requests: a handler that remembers runs takes it apart.
+	 * data whose frames came by several requests, or by addrspace_replace_frame(): a handler
+	 * that remembers runs takes it apart.
 	 * No CPU can reach it any more. A guest frame may hold the guest's secrets; or none has
 	 * seen it: of two faults on one page at once, one gives its frame back (locked shared).
 	 * Locked as allocate.

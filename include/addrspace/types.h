@@ -119,15 +119,16 @@ struct addrspace_attributes {
 	enum addrspace_memory_type memory_type;
 	uint64_t cookie;
 	/**
-	 * addrspace_map_alloc() only: the largest run of frames that it asks the handler for at once. A
+	 * addrspace_map_alloc() only, 0 elsewhere (linear memory always has the largest leaves that
+	 * fit): the largest run of frames that it asks the handler for at once. A
 	 * limit, not a demand: where CPU, alignment, region or memory do not allow such a leaf, the
 	 * next smaller size is tried. 4 KiB where left 0.
 	 */
 	enum addrspace_leaf largest_leaf;
 	/**
-	 * addrspace_map_alloc() only: a fault brings in as many pages, a power of two of at most
-	 * ADDRSPACE_MAX_FAULT_AROUND: the aligned block of so many around the page, as far as it
-	 * lies in the region, is not there yet, and memory goes. 0 and 1: the page alone.
+	 * addrspace_map_alloc() only, 0 elsewhere: a fault brings in as many pages, a power of two
+	 * of at most ADDRSPACE_MAX_FAULT_AROUND: the aligned block of so many around the page, as
+	 * far as it lies in the region, is not there yet, and memory goes. 0 and 1: the page alone.
 	 */
 	unsigned fault_around;
 	/**
@@ -191,7 +192,7 @@ enum addrspace_fault {
 	ADDRSPACE_FAULT_ALREADY_RESOLVED = 1,
 	/** The region does not allow this access: inject or emulate. */
 	ADDRSPACE_FAULT_DENIED = 2,
-	/** No region: emulate the device, or inject an abort. */
+	/** No region, or a job holds the range (see job.h): emulate the device, or inject an abort. */
 	ADDRSPACE_FAULT_NOT_BACKED = 3,
 	/** Region and tables disagree (an absent leaf in a linear or populated region): a bug of
 	 * the embedder or ours. */

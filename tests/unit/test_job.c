@@ -775,6 +775,71 @@ static void bad_input_is_refused_and_nothing_changes(void **state)
 	assert_int_equal(addrspace_job_cancel(&job), ADDRSPACE_ENOENT);
 }
 
+typedef int (*failing_begin)(struct addrspace *as, struct addrspace_job *job);
+
+static int fail_unmap(struct addrspace *as, struct addrspace_job *job)
+{
+	return addrspace_unmap_begin(as, job, 1, PAGE);
+}
+
+static int fail_discard(struct addrspace *as, struct addrspace_job *job)
+{
+	return addrspace_discard_begin(as, job, BIG, MIB);
+}
+
+static int fail_populate(struct addrspace *as, struct addrspace_job *job)
+{
+	return addrspace_populate_begin(as, job, 0, PAGE, NULL);
+}
+
+/** The space is busy by then. */
+static int fail_clear(struct addrspace *as, struct addrspace_job *job)
+{
+	return addrspace_clear_begin(as, job);
+}
+
+static void job_that_did_not_begin_is_done(void **state)
+{
+	static const failing_begin fail[] = {fail_unmap, fail_discard, fail_populate, fail_clear};
+	struct fixture *fixture = *state;
+	struct addrspace_job other;
+	struct addrspace_job job;
+
+	map_all(fixture);
+	assert_int_equal(addrspace_unmap_begin(&fixture->as, &other, 0, PAGE), 0);
+	for (unsigned i = 0; i < COUNT(fail); i++) {
+		memset(&job, 0xa5, sizeof(job));
+		assert_in_range(-fail[i](&fixture->as, &job), 1, 1000);
+		assert_int_equal(addrspace_job_step(&job, 1), 0);
+		assert_int_equal(addrspace_job_cancel(&job), ADDRSPACE_ENOENT);
+	}
+	assert_int_equal(addrspace_job_step(&other, 100), 0);
+}
+
+static void job_that_is_under_way_does_not_begin_again(void **state)
+{
+	struct fixture *fixture = *state;
+	struct addrspace *as = &fixture->as;
+	struct addrspace_job jobs[2];
+
+	map_all(fixture);
+	assert_int_equal(addrspace_unmap_begin(as, &jobs[0], 0, PAGE), 0);
+	assert_int_equal(addrspace_populate_begin(as, &jobs[1], 4 * MIB, PAGE, &fixture_rw), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct addrspace_job before = jobs[i];
+
+		assert_int_equal(addrspace_unmap_begin(as, &jobs[i], MIB, PAGE), ADDRSPACE_EBUSY);
+		assert_int_equal(addrspace_unmap_begin(as, &jobs[i], 1, PAGE), ADDRSPACE_EINVAL);
+		assert_int_equal(addrspace_populate_begin(as, &jobs[i], 8 * MIB, PAGE, &fixture_rw),
+				 ADDRSPACE_EBUSY);
+		assert_memory_equal(&jobs[i], &before, sizeof(before));
+	}
+	assert_int_equal(addrspace_job_step(&jobs[0], 100), 0);
+	assert_int_equal(addrspace_job_cancel(&jobs[1]), 0);
+	assert_int_equal(addrspace_job_step(&jobs[1], 100), 0);
+	assert_null(as->jobs);
+}
+
 /* ---- populating ---- */
 
 #define FRESH      (2 * MIB - 5 * PAGE)
@@ -1008,6 +1073,8 @@ int main(void)
 		LINEAR_TEST(each_step_gets_on),
 		LINEAR_TEST(beginning_without_memory_changes_nothing),
 		LINEAR_TEST(bad_input_is_refused_and_nothing_changes),
+		LINEAR_TEST(job_that_did_not_begin_is_done),
+		LINEAR_TEST(job_that_is_under_way_does_not_begin_again),
 		LINEAR_TEST(populated_in_steps_is_as_populated_at_once),
 		LINEAR_TEST(populating_without_memory_loses_nothing_and_goes_on),
 		LINEAR_TEST(link_without_memory_for_the_region_can_be_tried_again),
