@@ -188,7 +188,7 @@ ALWAYS_INLINE int install_leaf(struct addrspace *as, const struct region_record 
 			       unsigned level, uint64_t gpa, uint64_t *entry)
 {
 	uint64_t frames = level_size(level) >> PAGE_SHIFT;
-	uint64_t hpa;
+	uint64_t hpa = 0;
 	int error = 0;
 
 	if (UNLIKELY(as->handler->charge))
@@ -247,7 +247,7 @@ ALWAYS_INLINE int install_link(struct addrspace *as, const struct page_table_pos
 ALWAYS_INLINE int install_page(struct addrspace *as, const struct page_table_position *position,
 			       const struct region_record *record, uint64_t gpa)
 {
-	uint64_t entry;
+	uint64_t entry = 0;
 	int error = install_leaf(as, record, 0, gpa, &entry);
 
 	if (UNLIKELY(error))
