@@ -297,56 +297,51 @@ static int transfer_all(struct transfer *transfer, uint64_t size, size_t *done)
 	return error;
 }
 
-int addrspace_read(struct addrspace *as, uint64_t gpa, void *buffer, size_t size, unsigned flags,
-		   size_t *done)
+/** kind, and buffer or byte, have been set. Inline, since each caller's kind settles half of it. */
+ALWAYS_INLINE int transfer_checked(struct transfer *transfer, struct addrspace *as, uint64_t gpa,
+				   size_t size, unsigned flags, size_t *done)
 {
-	struct transfer transfer;
+	bool reads = transfer->kind == TRANSFER_READ;
 	int error = check_access(as, gpa, size, flags);
 
 	if (done)
 		*done = 0;
-	if (!buffer && size)
+	if (size && transfer->kind != TRANSFER_FILL && !transfer->buffer.from)
 		error = ADDRSPACE_EINVAL;
 	if (error || !size)
 		return error;
+	cursor_start(&transfer->cursor, as, gpa, reads ? ADDRSPACE_READ : ADDRSPACE_WRITE, flags);
+	return transfer_all(transfer, size, done);
+}
+
+int addrspace_read(struct addrspace *as, uint64_t gpa, void *buffer, size_t size, unsigned flags,
+		   size_t *done)
+{
+	struct transfer transfer;
+
 	transfer.kind = TRANSFER_READ;
 	transfer.buffer.to = buffer;
-	cursor_start(&transfer.cursor, as, gpa, ADDRSPACE_READ, flags);
-	return transfer_all(&transfer, size, done);
+	return transfer_checked(&transfer, as, gpa, size, flags, done);
 }
 
 int addrspace_write(struct addrspace *as, uint64_t gpa, const void *buffer, size_t size,
 		    unsigned flags, size_t *done)
 {
 	struct transfer transfer;
-	int error = check_access(as, gpa, size, flags);
 
-	if (done)
-		*done = 0;
-	if (!buffer && size)
-		error = ADDRSPACE_EINVAL;
-	if (error || !size)
-		return error;
 	transfer.kind = TRANSFER_WRITE;
 	transfer.buffer.from = buffer;
-	cursor_start(&transfer.cursor, as, gpa, ADDRSPACE_WRITE, flags);
-	return transfer_all(&transfer, size, done);
+	return transfer_checked(&transfer, as, gpa, size, flags, done);
 }
 
 int addrspace_fill(struct addrspace *as, uint64_t gpa, uint8_t byte, size_t size, unsigned flags,
 		   size_t *done)
 {
 	struct transfer transfer;
-	int error = check_access(as, gpa, size, flags);
 
-	if (done)
-		*done = 0;
-	if (error || !size)
-		return error;
 	transfer.kind = TRANSFER_FILL;
 	transfer.byte = byte;
-	cursor_start(&transfer.cursor, as, gpa, ADDRSPACE_WRITE, flags);
-	return transfer_all(&transfer, size, done);
+	return transfer_checked(&transfer, as, gpa, size, flags, done);
 }
 
 /* ---- guest to guest ---- */

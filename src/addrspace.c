@@ -413,13 +413,8 @@ static int unmap_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
 
 int addrspace_unmap(struct addrspace *as, uint64_t gpa, uint64_t size)
 {
-	int error;
+	int error = lock_range(as, gpa, size);
 
-	if (!as)
-		return ADDRSPACE_EINVAL;
-	error = check_range(gpa, size, as->gpa_limit);
-	if (!error)
-		error = lock_change(as, gpa, gpa + size);
 	if (error)
 		return error;
 	error = unmap_locked(as, gpa, gpa + size);
@@ -455,21 +450,6 @@ void addrspace_destroy(struct addrspace *as)
 	addrspace_frame_free(as, ADDRSPACE_FRAME_ROOT, as->root_order, as->root_hpa);
 	unlock_exclusive(as);
 	memset(as, 0, sizeof(*as));
-}
-
-NEVER_INLINE int addrspace_check_all_of_kind(const struct addrspace *as, uint64_t gpa, uint64_t end,
-					     enum addrspace_backend_kind kind)
-{
-	struct addrspace_region region;
-	int error = 0;
-
-	for (uint64_t at = gpa; at < end; at = region_end(&region)) {
-		if (!addrspace_region_set_find(as, at, &region))
-			return ADDRSPACE_ENOENT;
-		if (region.backend.kind != kind)
-			error = ADDRSPACE_ENOTSUP;
-	}
-	return error;
 }
 
 /* ---- protect ---- */
@@ -610,7 +590,7 @@ int addrspace_protect(struct addrspace *as, uint64_t gpa, uint64_t size, unsigne
 	if (error)
 		return error;
 	/* Traps have no entries that would have to say it. */
-	if (unsupported && addrspace_check_all_of_kind(as, gpa, gpa + size, ADDRSPACE_TRAP))
+	if (unsupported && addrspace_backend_check_kinds(as, gpa, gpa + size, BACKEND_TRAP))
 		error = unsupported;
 	else
 		error = protect_locked(as, gpa, gpa + size, permissions);
@@ -624,7 +604,7 @@ static int discard_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
 {
 	const struct region_edit edit = addrspace_region_edit_lazy();
 	struct region_reserve reserve;
-	int error = addrspace_check_all_of_kind(as, gpa, end, ADDRSPACE_ALLOC);
+	int error = addrspace_backend_check_kinds(as, gpa, end, BACKEND_ALLOC);
 
 	if (error)
 		return error;
@@ -640,13 +620,8 @@ static int discard_locked(struct addrspace *as, uint64_t gpa, uint64_t end)
 
 int addrspace_discard(struct addrspace *as, uint64_t gpa, uint64_t size)
 {
-	int error;
+	int error = lock_range(as, gpa, size);
 
-	if (!as)
-		return ADDRSPACE_EINVAL;
-	error = check_range(gpa, size, as->gpa_limit);
-	if (!error)
-		error = lock_change(as, gpa, gpa + size);
 	if (error)
 		return error;
 	error = discard_locked(as, gpa, gpa + size);
@@ -671,13 +646,8 @@ static uint64_t collapse_locked(struct addrspace *as, uint64_t gpa, uint64_t end
 int addrspace_collapse(struct addrspace *as, uint64_t gpa, uint64_t size, uint64_t *collapsed)
 {
 	uint64_t bytes;
-	int error;
+	int error = lock_range(as, gpa, size);
 
-	if (!as)
-		return ADDRSPACE_EINVAL;
-	error = check_range(gpa, size, as->gpa_limit);
-	if (!error)
-		error = lock_change(as, gpa, gpa + size);
 	if (error)
 		return error;
 	bytes = collapse_locked(as, gpa, gpa + size);

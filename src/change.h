@@ -49,9 +49,5 @@ static inline void note_device(struct addrspace *as, const struct addrspace_regi
 
 /** Whether a region may have its attributes: 0, ADDRSPACE_EINVAL or ADDRSPACE_ENOTSUP. */
 int addrspace_judge_region(const struct addrspace *as, const struct addrspace_region *region);
-/** 0; ADDRSPACE_ENOENT if part of the range has no region, else ADDRSPACE_ENOTSUP if part of it is
- * of another kind. */
-int addrspace_check_all_of_kind(const struct addrspace *as, uint64_t gpa, uint64_t end,
-				enum addrspace_backend_kind kind);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "lock.h"
 #include "page_table.h"
+#include "range.h"
 
 /** A job that holds part of [gpa, end), or NULL. Locked. */
 const struct addrspace_job *addrspace_held_by(const struct addrspace *as, uint64_t gpa,
@@ -23,6 +24,14 @@ static inline int lock_change(const struct addrspace *as, uint64_t gpa, uint64_t
 		return 0;
 	unlock_exclusive(as);
 	return ADDRSPACE_EBUSY;
+}
+
+/** The same for a range as it comes from outside: or an error of check_range(). */
+static inline int lock_range(const struct addrspace *as, uint64_t gpa, uint64_t size)
+{
+	int error = as ? check_range(gpa, size, as->gpa_limit) : ADDRSPACE_EINVAL;
+
+	return error ? error : lock_change(as, gpa, gpa + size);
 }
 
 /** While there are jobs, the walker that knows of them; else the fastest. Locked exclusive. */

@@ -145,68 +145,61 @@ static int begin_removal(struct addrspace *as, struct addrspace_job *job,
 	return error;
 }
 
-static int unmap_begin_locked(struct addrspace *as, struct addrspace_job *job, uint64_t gpa,
-			      uint64_t end)
+/** The region nodes that it may need. */
+static int reserve_removal(struct addrspace *as, uint64_t gpa, uint64_t end, unsigned kind,
+			   struct region_reserve *reserve)
+{
+	int error;
+
+	if (kind == ADDRSPACE_JOB_UNMAP)
+		return addrspace_region_set_reserve_replace(as, gpa, end, NULL, reserve);
+	error = addrspace_backend_check_kinds(as, gpa, end, BACKEND_ALLOC);
+	if (error)
+		return error;
+	return addrspace_region_set_reserve_edit(as, gpa, end, addrspace_region_edit_lazy(),
+						 reserve);
+}
+
+static int begin_range_locked(struct addrspace *as, struct addrspace_job *job, uint64_t gpa,
+			      uint64_t end, unsigned kind)
 {
 	struct region_reserve reserve;
-	int error = addrspace_region_set_reserve_replace(as, gpa, end, NULL, &reserve);
+	int error = reserve_removal(as, gpa, end, kind, &reserve);
 
 	if (error)
 		return error;
-	start_job(job, gpa, end, ADDRSPACE_JOB_UNMAP);
+	start_job(job, gpa, end, kind);
 	error = begin_removal(as, job, &reserve);
 	addrspace_region_set_release(as, &reserve);
+	return error;
+}
+
+static int begin_range(struct addrspace *as, struct addrspace_job *job, uint64_t gpa, uint64_t size,
+		       unsigned kind)
+{
+	int error;
+
+	if (!as || !job)
+		return ADDRSPACE_EINVAL;
+	error = check_range(gpa, size, as->gpa_limit);
+	error = lock_begin(as, job, error, gpa, gpa + size);
+	if (error)
+		return error;
+	error = begin_range_locked(as, job, gpa, gpa + size, kind);
+	unlock_exclusive(as);
 	return error;
 }
 
 int addrspace_unmap_begin(struct addrspace *as, struct addrspace_job *job, uint64_t gpa,
 			  uint64_t size)
 {
-	int error;
-
-	if (!as || !job)
-		return ADDRSPACE_EINVAL;
-	error = check_range(gpa, size, as->gpa_limit);
-	error = lock_begin(as, job, error, gpa, gpa + size);
-	if (error)
-		return error;
-	error = unmap_begin_locked(as, job, gpa, gpa + size);
-	unlock_exclusive(as);
-	return error;
-}
-
-static int discard_begin_locked(struct addrspace *as, struct addrspace_job *job, uint64_t gpa,
-				uint64_t end)
-{
-	struct region_reserve reserve;
-	int error = addrspace_check_all_of_kind(as, gpa, end, ADDRSPACE_ALLOC);
-
-	if (error)
-		return error;
-	error = addrspace_region_set_reserve_edit(as, gpa, end, addrspace_region_edit_lazy(),
-						  &reserve);
-	if (error)
-		return error;
-	start_job(job, gpa, end, ADDRSPACE_JOB_DISCARD);
-	error = begin_removal(as, job, &reserve);
-	addrspace_region_set_release(as, &reserve);
-	return error;
+	return begin_range(as, job, gpa, size, ADDRSPACE_JOB_UNMAP);
 }
 
 int addrspace_discard_begin(struct addrspace *as, struct addrspace_job *job, uint64_t gpa,
 			    uint64_t size)
 {
-	int error;
-
-	if (!as || !job)
-		return ADDRSPACE_EINVAL;
-	error = check_range(gpa, size, as->gpa_limit);
-	error = lock_begin(as, job, error, gpa, gpa + size);
-	if (error)
-		return error;
-	error = discard_begin_locked(as, job, gpa, gpa + size);
-	unlock_exclusive(as);
-	return error;
+	return begin_range(as, job, gpa, size, ADDRSPACE_JOB_DISCARD);
 }
 
 /** Of the whole space: nothing is beside it that could merge with a region of it. */

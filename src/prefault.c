@@ -7,22 +7,6 @@
 #include "range.h"
 #include "region_set.h"
 
-/** 0; ADDRSPACE_ENOENT if part of the range has no region, else ADDRSPACE_ENOTSUP if nothing ever backs
- * part of it. */
-static NEVER_INLINE int check_backed(const struct addrspace *as, uint64_t gpa, uint64_t end)
-{
-	struct addrspace_region region;
-	int error = 0;
-
-	for (uint64_t at = gpa; at < end; at = region_end(&region)) {
-		if (!addrspace_region_set_find(as, at, &region))
-			return ADDRSPACE_ENOENT;
-		if (!backend_is_memory(&region))
-			error = ADDRSPACE_ENOTSUP;
-	}
-	return error;
-}
-
 /** Describes what a lazy region's part of [gpa, end) is filled with; false if the region that
  * contains gpa is not lazy. *next: where the region ends. */
 static NEVER_INLINE bool lazy_fill(const struct addrspace *as, uint64_t gpa, uint64_t end,
@@ -61,7 +45,7 @@ static int prefault_all(struct addrspace *as, uint64_t gpa, uint64_t end)
 {
 	struct page_table_fill fill;
 	uint64_t next;
-	int error = check_backed(as, gpa, end);
+	int error = addrspace_backend_check_kinds(as, gpa, end, BACKEND_MEMORY);
 
 	if (!error)
 		error = prepare_all(as, gpa, end);
@@ -103,7 +87,7 @@ static int prefault_some(struct addrspace *as, uint64_t gpa, uint64_t end, uint6
 	int error;
 
 	lock_shared(as);
-	error = check_backed(as, gpa, end);
+	error = addrspace_backend_check_kinds(as, gpa, end, BACKEND_MEMORY);
 	while (!error && *reached < end) {
 		error = held(as, gpa, end) ? ADDRSPACE_EBUSY : prefault_step(as, gpa, end, reached);
 		unlock_shared(as);

@@ -136,6 +136,31 @@ static RARELY uint64_t free_stop(struct walk *walk, unsigned dead_below)
 	return walk->gpa;
 }
 
+/** walk_leave() of a walk that frees: the tables that it leaves, and that nothing links any more, go. */
+static inline bool free_leave(struct addrspace *as, struct walk *walk, unsigned *dead_below,
+			      struct walk_owner *owner)
+{
+	do {
+		uint64_t *slot;
+		uint64_t entry;
+
+		if (!walk_ascend(walk))
+			return false;
+		if (walk->level > *dead_below)
+			continue;
+		slot = walk_left_slot(walk);
+		entry = entry_read(slot);
+		if (walk->level == *dead_below) {
+			walk_store(walk, slot, 0);
+			*dead_below = 0;
+		}
+		free_table(as, ENTRY_FORMAT.table_address(entry), walk->level - 1);
+		/* The entry's second visit. */
+		owner->left -= owner->left > 1;
+	} while (walk->gpa == walk->table_end);
+	return true;
+}
+
 /**
  * Empties [gpa, end) below a table whose slots are at level, and frees what its entries name: child
  * tables on the way up. Tables whose slots are below dead_below are not linked any more: all in
@@ -187,24 +212,8 @@ static NEVER_INLINE uint64_t free_range(struct addrspace *as, uint64_t *table, u
 				free_leaf(as, entry, walk.level, walk.gpa, owner);
 			walk_next(&walk);
 		}
-		do {
-			uint64_t *slot;
-			uint64_t entry;
-
-			if (!walk_ascend(&walk))
-				return walk.gpa;
-			if (walk.level > dead_below)
-				continue;
-			slot = walk_left_slot(&walk);
-			entry = entry_read(slot);
-			if (walk.level == dead_below) {
-				walk_store(&walk, slot, 0);
-				dead_below = 0;
-			}
-			free_table(as, ENTRY_FORMAT.table_address(entry), walk.level - 1);
-			/* The entry's second visit. */
-			owner->left -= owner->left > 1;
-		} while (walk.gpa == walk.table_end);
+		if (!free_leave(as, &walk, &dead_below, owner))
+			return walk.gpa;
 	}
 }
 

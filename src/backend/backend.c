@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend.h"
 
+#include "range.h"
+
 enum addrspace_leaf addrspace_backend_largest_leaf(const struct addrspace_region *region)
 {
 	if (backend_pages_only(region))
@@ -51,4 +53,19 @@ bool addrspace_backend_replace(struct addrspace_region *region, uint64_t gpa, ui
 		break;
 	}
 	return false;
+}
+
+RARELY int addrspace_backend_check_kinds(const struct addrspace *as, uint64_t gpa, uint64_t end,
+					 unsigned kinds)
+{
+	struct addrspace_region region;
+	int error = 0;
+
+	for (uint64_t at = gpa; at < end; at = region_end(&region)) {
+		if (!addrspace_region_set_find(as, at, &region))
+			return ADDRSPACE_ENOENT;
+		if (!(kinds >> region.backend.kind & 1))
+			error = ADDRSPACE_ENOTSUP;
+	}
+	return error;
 }

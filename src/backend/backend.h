@@ -10,6 +10,11 @@
 #include "page_table.h"
 #include "region_set.h"
 
+/** kinds: a set of BACKEND_ALLOC and the like. 0; ADDRSPACE_ENOENT if part of the range has no region,
+ * else ADDRSPACE_ENOTSUP if part of it is of another kind. */
+int addrspace_backend_check_kinds(const struct addrspace *as, uint64_t gpa, uint64_t end,
+				  unsigned kinds);
+
 /** Describes what must be in the table once the region is mapped; false if nothing: it comes with
  * faults. */
 bool addrspace_backend_fill(const struct addrspace_region *region, struct page_table_fill *fill);
@@ -28,6 +33,12 @@ void addrspace_linear_move(struct addrspace_region *region, uint64_t gpa, uint64
 /* alloc.c */
 bool addrspace_alloc_fill(const struct addrspace_region *region, struct page_table_fill *fill);
 void addrspace_alloc_hand_over(uint64_t new_hpa, struct page_table_fill *fill);
+
+/* Sets of kinds, a bit each. */
+#define BACKEND_ALLOC (1u << ADDRSPACE_ALLOC)
+#define BACKEND_TRAP  (1u << ADDRSPACE_TRAP)
+/* Leaves say where its bytes are. */
+#define BACKEND_MEMORY (1u << ADDRSPACE_LINEAR | BACKEND_ALLOC)
 
 /** Whether every page of the region has a leaf. */
 static inline bool backend_is_whole(const struct addrspace_region *region)
@@ -72,7 +83,9 @@ static inline bool backend_record_faults_page_in(const struct region_record *rec
 /** backend_is_memory() of a record. */
 static inline bool backend_record_is_memory(const struct region_record *record)
 {
-	return (record->pages_and_attributes & REGION_KIND) >> REGION_KIND_SHIFT != ADDRSPACE_TRAP;
+	uint64_t kind = (record->pages_and_attributes & REGION_KIND) >> REGION_KIND_SHIFT;
+
+	return BACKEND_MEMORY >> kind & 1;
 }
 
 /** Of a region whose frames come with faults: the level of the largest leaf that one may bring. */
@@ -93,10 +106,9 @@ static inline bool backend_pages_only(const struct addrspace_region *region)
 /** The largest leaf that the region takes, if CPU, alignment and memory allow it. */
 enum addrspace_leaf addrspace_backend_largest_leaf(const struct addrspace_region *region);
 
-/** Whether leaves say where its bytes are. */
 static inline bool backend_is_memory(const struct addrspace_region *region)
 {
-	return region->backend.kind == ADDRSPACE_LINEAR || region->backend.kind == ADDRSPACE_ALLOC;
+	return BACKEND_MEMORY >> region->backend.kind & 1;
 }
 
 #endif
